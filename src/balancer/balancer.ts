@@ -1,0 +1,27 @@
+import type { Endpoint } from "../endpoint/endpoint.js";
+
+/** A way to choose. A stateless value: many services may share one. */
+export interface Balancer {
+  readonly name: string;
+  /** Makes the picker of one service. */
+  create(seed: number): Picker;
+}
+
+/** What a balancer makes for one service: prepared on change, so that a pick costs nothing. */
+export interface Picker {
+  /**
+   * @param all every known endpoint of the service, in the order of their ids
+   * @param usable those that may be picked now, in the same order; never changed afterwards
+   */
+  update(all: readonly Endpoint[], usable: readonly Endpoint[]): void;
+  /** Synchronous; allocates nothing, reads no clock. Undefined if nothing is usable that was not tried. */
+  pick(context: PickContext | undefined): Endpoint | undefined;
+}
+
+/** What a call knows that may matter for the choice. */
+export interface PickContext {
+  /** Calls with the same key belong together. */
+  readonly key?: string | undefined;
+  /** Endpoints this call has tried already. */
+  readonly tried?: readonly Endpoint[] | undefined;
+}

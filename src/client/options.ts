@@ -1,0 +1,80 @@
+import { invalid, numberIn } from "../model/fields.js";
+import { durationMs, knownKeys } from "../runtime/options.js";
+
+/** A call may take this long in all, in milliseconds, until its response headers: tries, pauses and waiting included. */
+const TIMEOUT_MS = 30_000;
+/** One try may take this long to response headers, in milliseconds. */
+const TRY_TIMEOUT_MS = 5_000;
+/** Tries of a call that may have been processed; unsent ones do not count. */
+const TRIES = 3;
+const DAY_MS = 86_400_000;
+
+/** How calls to a service are made; each can be set for all, for one service, and for one call. */
+export interface CallDefaults {
+  /**
+   * Time for the whole call until its response headers, in milliseconds. The body is the caller's own: give `signal`.
+   *
+   * @default 30_000
+   */
+  readonly timeoutMs?: number;
+  /** Time for one try until its response headers, in milliseconds. @default 5_000 */
+  readonly tryTimeoutMs?: number;
+  /** How often a call may be sent in all, each time to another instance. 1 turns retries off. @default 3 */
+  readonly tries?: number;
+}
+
+/** What one call may say of itself. */
+export interface CallOptions extends CallDefaults {
+  /** Calls with the same key belong together: only balancers that hash look at it. */
+  readonly key?: string;
+  /** Whether the call may be sent twice. @default true for GET, HEAD, OPTIONS, TRACE, PUT and DELETE */
+  readonly idempotent?: boolean;
+}
+
+/** Which host names are services. */
+export type HostRule = RegExp | ((host: string) => boolean);
+
+/** How a resolver's calls reach their instances. */
+export interface ClientOptions extends CallDefaults {
+  /**
+   * Which hosts are services; a match never falls through to DNS, anything else is passed on untouched.
+   *
+   * @default a single label without port that is not `localhost`: `http://orders/`
+   */
+  readonly hosts?: HostRule;
+  /** Sockets per instance at most. @default 128 */
+  readonly connections?: number;
+  /** The `Host` header instances see: their own address, or the service's name. @default "instance" */
+  readonly authority?: "instance" | "service";
+}
+
+/** The calls of a service, with all defaults filled in. */
+export type CallSettings = Required<CallDefaults>;
+
+/** Fills in what is not given. @throws {DiscoveryError} `INVALID_OPTION`, naming the option */
+export function callSettings(path: string, given: CallDefaults, base?: CallSettings): CallSettings {
+  const settings = {
+    timeoutMs: durationMs(`${path}.timeoutMs`, given.timeoutMs, base?.timeoutMs ?? TIMEOUT_MS, 1, DAY_MS),
+    tryTimeoutMs: durationMs(`${path}.tryTimeoutMs`, given.tryTimeoutMs, base?.tryTimeoutMs ?? TRY_TIMEOUT_MS, 1, DAY_MS),
+    tries: given.tries === undefined ? (base?.tries ?? TRIES) : numberIn(`${path}.tries`, given.tries, 1, 100, true),
+  };
+  return settings;
+}
+
+/** The keys of {@link CallOptions}, for checks. */
+export const CALL_KEYS = ["timeoutMs", "tryTimeoutMs", "tries"] as const;
+
+/** Turns a rule into a function. @throws {DiscoveryError} `INVALID_OPTION` */
+export function hostRule(path: string, rule: HostRule | undefined): (host: string) => boolean {
+  if (rule === undefined) return isSingleLabel;
+  if (typeof rule === "function") return rule;
+  if (rule instanceof RegExp && !rule.global && !rule.sticky) return (host) => rule.test(host);
+  throw invalid(path, rule, "a function or a regular expression without the flags g and y");
+}
+
+/** `orders`, but neither `localhost` nor `orders.example` nor `orders:3000` nor `[::1]`. */
+function isSingleLabel(host: string): boolean {
+  return host !== "localhost" && !/[.:[\]]/.test(host) && host !== "";
+}
+
+export { knownKeys };

@@ -1,0 +1,98 @@
+import { buildConnector, type Dispatcher, Pool } from "undici";
+import type { Endpoint } from "../endpoint/endpoint.js";
+import { hostPort } from "../model/instance.js";
+import type { Clock } from "../runtime/clock.js";
+
+/** Pools kept at once; an idle one costs as much memory as a hundred instances, so those not called for long go. */
+const MAX_POOLS = 1_024;
+/** Calls in flight to an instance that left may take this long to end, in milliseconds. */
+const LINGER_MS = 60_000;
+/** A connection that is not there after this, in milliseconds, never will be: calls have given up on it before. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+interface Entry {
+  readonly pool: Pool;
+  usedAt: number;
+}
+
+/** How connections are made. */
+export interface PoolOptions {
+  readonly connections: number;
+  readonly authority: "instance" | "service";
+  readonly clock: Clock;
+}
+
+/** One undici pool per endpoint, made when it is first called and closed after its last call. */
+export class Pools {
+  readonly #options: PoolOptions;
+  readonly #entries = new Map<Endpoint, Entry>();
+  readonly #leaving = new Set<Pool>();
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The pool of an endpoint; `now` is when it is used. */
+  of(endpoint: Endpoint, now: number): Dispatcher {
+    let entry = this.#entries.get(endpoint);
+    if (entry === undefined) {
+      entry = { pool: poolFor(endpoint, this.#options), usedAt: now };
+      this.#entries.set(endpoint, entry);
+      if (this.#entries.size > MAX_POOLS) this.#closeOldest();
+    }
+    entry.usedAt = now;
+    return entry.pool;
+  }
+
+  /** These endpoints get no new calls: each pool is closed when its last one has ended. */
+  retire(endpoints: readonly Endpoint[]): void {
+    for (const endpoint of endpoints) {
+      const entry = this.#entries.get(endpoint);
+      if (!entry) continue;
+      this.#entries.delete(endpoint);
+      this.#close(entry.pool);
+    }
+  }
+
+  /** Ends every connection, whatever is in flight. */
+  async close(): Promise<void> {
+    const all = [...[...this.#entries.values()].map(({ pool }) => pool), ...this.#leaving];
+    this.#entries.clear();
+    this.#leaving.clear();
+    await Promise.all(all.map((pool) => pool.destroy()));
+  }
+
+  #close(pool: Pool): void {
+    this.#leaving.add(pool);
+    const cancel = this.#options.clock.schedule(LINGER_MS, () => void pool.destroy());
+    const closed = (): void => {
+      cancel();
+      this.#leaving.delete(pool);
+    };
+    pool.close().then(closed, closed);
+  }
+
+  #closeOldest(): void {
+    let oldest: [Endpoint, Entry] | undefined;
+    for (const candidate of this.#entries) {
+      if (candidate[0].load.inFlight === 0 && !(oldest && oldest[1].usedAt <= candidate[1].usedAt)) oldest = candidate;
+    }
+    if (oldest) this.retire([oldest[0]]);
+  }
+}
+
+function poolFor({ instance }: Endpoint, { connections, authority }: PoolOptions): Pool {
+  const { protocol, host, port, service } = instance;
+  const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS, servername: service });
+  const there = { hostname: host, host: hostPort(host, port), port: String(port) };
+  const origin = authority === "service" ? service : there.host;
+  return new Pool(`${protocol}://${origin}`, {
+    connections,
+    headersTimeout: 0, // ours are to the millisecond, undici's to the second
+    connect: (options, callback) => connect({ ...options, ...there }, callback),
+  });
+}

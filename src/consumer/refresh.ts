@@ -1,0 +1,169 @@
+import { DiscoveryError } from "../model/errors.js";
+import type { RegistryUpdate } from "../model/update.js";
+import type { Discovery } from "../registry/registry.js";
+import type { Scope } from "../runtime/clock.js";
+import { within } from "../runtime/deadline.js";
+import { backoff, RECONNECT } from "../runtime/retry.js";
+import type { Membership } from "./membership.js";
+
+/** Two watches of one service begin at least this far apart, in milliseconds (consul-template learnt it the hard way). */
+const LOOP_FLOOR_MS = 100;
+/** A registry that was asked for a list answers within this, in milliseconds, or counts as away (Nacos: 3 s). */
+const PULL_TIMEOUT_MS = 3_000;
+/** Pulls that callers ask for are at least this far apart, in milliseconds (go-zero, kratos: 1 s). */
+const NUDGE_FLOOR_MS = 1_000;
+/** The share by which a pull may come early or late, so that a fleet does not ask in step. */
+const JITTER = 0.1;
+
+/** What a refresh needs of whoever it keeps up to date. */
+export interface RefreshOptions {
+  readonly source: Discovery;
+  readonly service: string;
+  readonly membership: Membership;
+  /** Time between two pulls beside the watch, in milliseconds. */
+  readonly refreshMs: number;
+  /** Called after every answer; `changed` if the membership differs now. */
+  readonly answered: (changed: boolean, update: RegistryUpdate) => void;
+  /** Called after every failure to get one. */
+  readonly failed: (error: DiscoveryError) => void;
+}
+
+/**
+ * Keeps one service's membership up to date until the scope's signal aborts: one watch, and beside it one conditional
+ * pull at a time, in case the watch has silently died. A failure changes nothing but the next pause.
+ */
+export class Refresh {
+  readonly #options: RefreshOptions;
+  readonly #scope: Scope;
+  #pulling: Promise<void> | undefined;
+  #pulledAt = Number.NEGATIVE_INFINITY;
+  #applied = 0;
+  #heard = 0;
+
+  constructor(options: RefreshOptions, scope: Scope) {
+    this.#options = options;
+    this.#scope = scope;
+  }
+
+  /** Ends when the signal aborts; never rejects. */
+  async run(): Promise<void> {
+    const { source } = this.#options;
+    const ownsItsPace = source.capabilities.watch === "poll"; // such a watch is a pull already
+    await Promise.all([source.watch ? this.#keepWatching() : undefined, ownsItsPace ? undefined : this.#keepPulling()]);
+  }
+
+  /** Asks for the list now, unless that was done within the last second. However many ask, one request is made. */
+  async nudge(): Promise<void> {
+    if (this.#pulling || this.#scope.clock.now() - this.#pulledAt >= NUDGE_FLOOR_MS) await this.pull();
+  }
+
+  /** Asks for the list; joins a request already under way. Rejects if it fails. */
+  pull(): Promise<void> {
+    this.#pulling ??= this.#pull().finally(() => {
+      this.#pulling = undefined;
+    });
+    return this.#pulling;
+  }
+
+  async #pull(): Promise<void> {
+    const { source, service, membership } = this.#options;
+    const { clock } = this.#scope;
+    this.#pulledAt = clock.now();
+    const applied = this.#applied;
+    const since = membership.position;
+    try {
+      const update = await within(`list of ${service}`, PULL_TIMEOUT_MS, this.#scope, (signal) =>
+        source.list(service, { since, signal }),
+      );
+      if (applied !== this.#applied) return; // the watch was faster: this answer may be older than what it told
+      if (update.type === "current" && membership.settled(clock.now()).changed) this.#options.answered(true, update);
+      this.#apply(update);
+    } catch (error) {
+      throw this.#noted(error);
+    }
+  }
+
+  async #keepPulling(): Promise<void> {
+    const { clock, random, signal } = this.#scope;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        await this.pull();
+        failures = 0;
+      } catch {
+        failures++;
+      }
+      const calm = this.#options.refreshMs * (1 - JITTER + 2 * JITTER * random());
+      const pauseMs = failures > 0 ? Math.max(LOOP_FLOOR_MS, backoff(RECONNECT, failures, random)) : calm;
+      await clock.sleep(Math.min(pauseMs, calm), signal).catch(() => {});
+    }
+  }
+
+  async #keepWatching(): Promise<void> {
+    const { clock, random, signal } = this.#scope;
+    await this.pull().catch(() => {}); // the list first: a watch may be slow to open
+    let failures = 0;
+    while (!signal.aborted) {
+      const heard = this.#heard;
+      try {
+        await this.#watch();
+      } catch (error) {
+        this.#noted(error);
+      }
+      failures = this.#heard > heard ? 1 : failures + 1;
+      const pauseMs = Math.max(LOOP_FLOOR_MS, backoff(RECONNECT, failures, random));
+      await clock.sleep(pauseMs, signal).catch(() => {});
+    }
+  }
+
+  /** One watch, from where we are until it is cut, falls silent or skips something. */
+  async #watch(): Promise<void> {
+    const { source, service, membership } = this.#options;
+    const cut = new AbortController();
+    const abort = (): void => cut.abort(this.#scope.signal.reason);
+    this.#scope.signal.addEventListener("abort", abort, { once: true });
+    try {
+      const updates = source.watch?.(service, { since: membership.position, signal: cut.signal });
+      const iterator = updates?.[Symbol.asyncIterator]();
+      while (iterator) {
+        const { value: update, done } = await this.#beforeItIsQuiet(() => iterator.next());
+        if (done) throw new DiscoveryError("UNAVAILABLE", `The watch of ${service} ended`, { service });
+        if (this.#apply(update)) await this.#listAgain();
+      }
+    } finally {
+      this.#scope.signal.removeEventListener("abort", abort);
+      cut.abort(new DiscoveryError("CLOSED", `The watch of ${service} is over`));
+    }
+  }
+
+  #beforeItIsQuiet<T>(next: () => Promise<T>): Promise<T> {
+    const { service, source } = this.#options;
+    const { quietMs } = source.capabilities;
+    return Number.isFinite(quietMs) ? within(`watch of ${service}`, quietMs, this.#scope, next) : next();
+  }
+
+  /** Something is missing: forget where we were, not what we know. */
+  async #listAgain(): Promise<void> {
+    this.#options.membership.position = undefined;
+    await this.pull();
+  }
+
+  /** True if an update is missing before this one. */
+  #apply(update: RegistryUpdate): boolean {
+    const { changed, gap } = this.#options.membership.apply(update, this.#scope.clock.now());
+    this.#heard++;
+    if (gap) return true;
+    if (update.type !== "current") this.#applied++;
+    this.#options.answered(changed, update);
+    return false;
+  }
+
+  #noted(cause: unknown): DiscoveryError {
+    const { source, service, failed } = this.#options;
+    const error = DiscoveryError.is(cause)
+      ? cause
+      : new DiscoveryError("UNAVAILABLE", `${source.name} failed to tell of ${service}`, { cause, service });
+    if (!this.#scope.signal.aborted) failed(error);
+    return error;
+  }
+}

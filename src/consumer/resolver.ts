@@ -1,0 +1,89 @@
+import { LRUCache } from "lru-cache";
+import type { Balancer } from "../balancer/balancer.js";
+import { DiscoveryError } from "../model/errors.js";
+import { serviceName } from "../model/fields.js";
+import { Service, type ServiceSettings } from "./service.js";
+
+/** How a resolver makes and bounds its services. */
+export interface ResolverSettings<S extends Service> {
+  /** How many services are kept up to date at once; the least recently asked for are suspended beyond that. */
+  readonly maxServices: number;
+  /** What each service is made of; options given for a service up front are in it already. */
+  readonly settingsFor: (name: string) => ServiceSettings;
+  readonly create: (name: string, settings: ServiceSettings) => S;
+}
+
+/**
+ * Services by name: one handle per name, however often it is asked for. A handle outlives its place among the
+ * watched: it is then suspended, and its next use revives it.
+ */
+export class Resolver<S extends Service = Service> implements AsyncDisposable {
+  readonly #settings: ResolverSettings<S>;
+  readonly #watched: LRUCache<string, S>;
+  readonly #suspended = new Map<string, WeakRef<S>>();
+  readonly #collected = new FinalizationRegistry<string>((name) => this.#collect(name));
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: ResolverSettings<S>) {
+    this.#settings = settings;
+    this.#watched = new LRUCache({
+      max: settings.maxServices,
+      dispose: (service, name, reason) => {
+        if (reason === "evict") this.#suspend(service, name);
+      },
+    });
+  }
+
+  /**
+   * The one handle of a service; it begins to learn about it at once.
+   *
+   * @throws {DiscoveryError} `INVALID_OPTION` if that is no service name, `CLOSED`
+   */
+  service(name: string): S {
+    return this.#watched.get(name) ?? this.#find(serviceName("service", name));
+  }
+
+  /** Changes the balancer of one service from the next pick on; what was measured is kept. */
+  setBalancer(name: string, balancer: Balancer): void {
+    this.service(name).setBalancer(balancer);
+  }
+
+  /** Ends every watch. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.closeAll();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Closes what this resolver holds; for whoever extends it and holds more. */
+  protected async closeAll(): Promise<void> {
+    const suspended = [...this.#suspended.values()].map((handle) => handle.deref());
+    const all = [...this.#watched.values(), ...suspended.filter((service) => service !== undefined)];
+    await Promise.all(all.map((service) => service.close()));
+  }
+
+  #find(name: string): S {
+    if (this.#closing) throw new DiscoveryError("CLOSED", "This resolver was closed", { service: name });
+    const watched = this.#watched.get(name);
+    if (watched) return watched;
+    const { create, settingsFor } = this.#settings;
+    const service = this.#suspended.get(name)?.deref() ?? create(name, settingsFor(name));
+    this.#suspended.delete(name);
+    this.#watched.set(name, service);
+    service.resume();
+    return service;
+  }
+
+  #suspend(service: S, name: string): void {
+    service.suspend();
+    this.#suspended.set(name, new WeakRef(service));
+    this.#collected.register(service, name);
+  }
+
+  #collect(name: string): void {
+    if (this.#suspended.get(name)?.deref() === undefined) this.#suspended.delete(name);
+  }
+}

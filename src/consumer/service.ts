@@ -1,0 +1,286 @@
+import type { Balancer, PickContext } from "../balancer/balancer.js";
+import type { EjectionCause, EjectionOptions } from "../endpoint/ejection.js";
+import type { Endpoint } from "../endpoint/endpoint.js";
+import { DiscoveryError } from "../model/errors.js";
+import type { ServiceInstance } from "../model/instance.js";
+import { type Difference, difference, inOrder, type RegistryUpdate, type Snapshot } from "../model/update.js";
+import type { Discovery } from "../registry/registry.js";
+import { type Cancel, type Clock, type Random, whileAwaited } from "../runtime/clock.js";
+import { untilAborted, within } from "../runtime/deadline.js";
+import { channels } from "../runtime/diagnostics.js";
+import { Emitter } from "../runtime/emitter.js";
+import { Membership } from "./membership.js";
+import { nobodyUsable } from "./nobody.js";
+import { Refresh } from "./refresh.js";
+import { Rotation } from "./rotation.js";
+import { Selection } from "./selection.js";
+
+/** What can befall a service in a consumer's eyes. */
+export type ServiceEvents = {
+  /** Its instances differ from before. */
+  changed(event: { snapshot: Snapshot; difference: Difference }): void;
+  /** The registry has not confirmed the list for `staleAfterMs`; it is served all the same. */
+  stale(event: { snapshot: Snapshot; cause: DiscoveryError | undefined }): void;
+  /** The registry confirms the list again. */
+  fresh(event: { snapshot: Snapshot }): void;
+  /** An instance was taken out of rotation because of what calls to it met. */
+  ejected(event: { instance: ServiceInstance; cause: EjectionCause; pauseMs: number }): void;
+  /** An ejected instance proved itself and is back in rotation. */
+  readmitted(event: { instance: ServiceInstance }): void;
+  /** So many are ejected that ejections are ignored. */
+  panic(event: { service: string }): void;
+  /** Ejections count again. */
+  calm(event: { service: string }): void;
+};
+
+/** Everything a service is made of; the resolver fills it in. */
+export interface ServiceSettings {
+  readonly source: Discovery;
+  readonly balancer: Balancer;
+  readonly ejection: EjectionOptions;
+  readonly refreshMs: number;
+  readonly staleAfterMs: number;
+  readonly waitMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** What a pick may say of itself. */
+export interface PickOptions {
+  /** Calls with the same key belong together: only balancers that hash look at it. */
+  readonly key?: string;
+  /** Ends the wait for the first list. */
+  readonly signal?: AbortSignal;
+}
+
+/** One service as its consumer sees it: always the freshest list there is, and whose turn it is. */
+export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
+  readonly name: string;
+  readonly #settings: ServiceSettings;
+  readonly #membership = new Membership();
+  readonly #rotation: Rotation;
+  #snapshot: Snapshot;
+  #refresh: Refresh | undefined;
+  #halt = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #staleTimer: Cancel = () => {};
+  #answered: (() => void) | undefined;
+  readonly #firstAnswer: Promise<void>;
+  #lastError: DiscoveryError | undefined;
+  #closed = false;
+
+  /** @internal Use `resolver.service(name)`. */
+  constructor(name: string, settings: ServiceSettings) {
+    super();
+    this.name = name;
+    this.#settings = settings;
+    this.#firstAnswer = new Promise((resolve) => {
+      this.#answered = resolve;
+    });
+    const { balancer, ejection, clock, random } = settings;
+    this.#rotation = new Rotation({
+      balancer,
+      ejection,
+      clock,
+      random,
+      events: {
+        ejected: ({ instance }, cause, pauseMs) => this.#ejected(instance, cause, pauseMs),
+        readmitted: ({ instance }) => this.emit("readmitted", { instance }),
+        panic: (panic) => this.emit(panic ? "panic" : "calm", { service: name }),
+        left: (endpoints) => this.endpointsLeft(endpoints),
+      },
+    });
+    this.#snapshot = this.#takeSnapshot(false);
+    this.resume();
+  }
+
+  /** The list as it stands, with what is known about its freshness. The same object until something changes. */
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  /** The balancer in use. */
+  get balancer(): Balancer {
+    return this.#rotation.balancer;
+  }
+
+  /** All instances the registry tells of, in the order of their ids, usable or not. */
+  instances(): readonly ServiceInstance[] {
+    return this.#snapshot.instances;
+  }
+
+  /** Changes the balancer from the next pick on; what was measured is kept. */
+  setBalancer(balancer: Balancer): void {
+    this.#rotation.setBalancer(balancer);
+  }
+
+  /**
+   * Resolves as soon as somebody can be picked.
+   *
+   * @throws {DiscoveryError} `SERVICE_UNKNOWN`, `NO_INSTANCES` or `UNAVAILABLE` if nobody could be within `waitMs`
+   */
+  async ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Snapshot> {
+    await this.chooseEventually({ tried: [] }, signal);
+    return this.#snapshot;
+  }
+
+  /**
+   * Picks an instance, waiting for the first list if there is none yet (`waitMs`). Release the selection when the call
+   * is over.
+   *
+   * @throws {DiscoveryError} `SERVICE_UNKNOWN`: no registry knows the name · `NO_INSTANCES`: nobody is usable, with
+   * `counts` · `UNAVAILABLE`: no registry has answered yet · `CLOSED`
+   */
+  async pick(options: PickOptions = {}): Promise<Selection> {
+    const endpoint = this.choose(options) ?? (await this.chooseEventually(options, options.signal));
+    return new Selection(endpoint, this.#settings.clock);
+  }
+
+  /** As `pick()`, but without waiting for anything. @throws {DiscoveryError} as `pick()` */
+  pickNow(options: PickOptions = {}): Selection {
+    const endpoint = this.choose(options);
+    if (endpoint) return new Selection(endpoint, this.#settings.clock);
+    this.resume();
+    const revived = this.choose(options);
+    if (!revived) throw this.#nobody();
+    return new Selection(revived, this.#settings.clock);
+  }
+
+  /** @internal The hot path: allocates nothing; the caller begins, settles and ends. */
+  choose(context: PickContext | undefined): Endpoint | undefined {
+    return this.#rotation.choose(context);
+  }
+
+  /** @internal When `choose` finds nobody: waits for the first list, or asks once more whether there is somebody. */
+  async chooseEventually(context: PickContext | undefined, signal?: AbortSignal, limitMs?: number): Promise<Endpoint> {
+    this.resume();
+    const known = this.choose(context);
+    if (known) return known;
+    await whileAwaited(this.#wait(signal, Math.min(limitMs ?? Number.POSITIVE_INFINITY, this.#settings.waitMs)));
+    const endpoint = this.choose(context);
+    if (!endpoint) throw this.#nobody();
+    return endpoint;
+  }
+
+  /** @internal Every endpoint of the service, with what was measured. */
+  get endpoints(): readonly Endpoint[] {
+    return this.#rotation.all;
+  }
+
+  /** @internal Lets the watch go; the list is kept, and the next use revives it. */
+  suspend(): void {
+    if (!this.#refresh) return;
+    this.#refresh = undefined;
+    this.#staleTimer();
+    this.#halt.abort(new DiscoveryError("CLOSED", `The watch of ${this.name} is suspended`));
+    this.#rotation.park(true);
+  }
+
+  /** @internal Takes up the watch again if it was let go. */
+  resume(): void {
+    if (this.#refresh) return;
+    if (this.#closed) throw new DiscoveryError("CLOSED", `The resolver of ${this.name} was closed`, { service: this.name });
+    const { source, clock, random, refreshMs } = this.#settings;
+    this.#halt = new AbortController();
+    this.#refresh = new Refresh(
+      {
+        source,
+        service: this.name,
+        membership: this.#membership,
+        refreshMs,
+        answered: (changed, update) => this.#update(changed, update),
+        failed: (error) => {
+          this.#lastError = error;
+        },
+      },
+      { clock, random, signal: this.#halt.signal },
+    );
+    this.#rotation.park(false);
+    this.#running = this.#refresh.run();
+    this.#awaitStale();
+  }
+
+  /** Ends the watch and every timer. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.suspend();
+    this.#rotation.close();
+    this.#answered?.();
+    await this.#running;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** For the client: connections to these may be closed once they are idle. */
+  protected endpointsLeft(_endpoints: readonly Endpoint[]): void {}
+
+  async #wait(signal: AbortSignal | undefined, limitMs: number): Promise<void> {
+    const { clock } = this.#settings;
+    const scope = { clock, signal: this.#halt.signal };
+    const answer = this.#membership.state === "unknown" ? this.#firstAnswer : this.#refresh?.nudge();
+    try {
+      await within(`list of ${this.name}`, limitMs, scope, () => untilAborted(answer ?? Promise.resolve(), signal));
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      if (DiscoveryError.is(error)) this.#lastError ??= error;
+    }
+  }
+
+  #update(changed: boolean, update: RegistryUpdate): void {
+    const wasStale = this.#snapshot.stale;
+    this.#lastError = undefined;
+    if (changed || wasStale || this.#answered) this.#publish(update);
+    this.#answered?.();
+    this.#answered = undefined;
+    if (wasStale) this.emit("fresh", { snapshot: this.#snapshot });
+    this.#awaitStale();
+  }
+
+  #publish(update: RegistryUpdate): void {
+    const before = this.#snapshot;
+    this.#snapshot = this.#takeSnapshot(false);
+    const { doubted, warming } = this.#membership;
+    this.#rotation.setInstances(this.#snapshot.instances, warming ? undefined : doubted);
+    const differs = difference(before.instances, this.#snapshot.instances);
+    if (!differs) return;
+    const { snapshot } = this;
+    this.emit("changed", { snapshot, difference: differs });
+    if (channels.update.hasSubscribers) {
+      channels.update.publish({ service: this.name, snapshot, difference: differs, update });
+    }
+  }
+
+  #takeSnapshot(stale: boolean): Snapshot {
+    const { known, state, epoch, warming, doubted } = this.#membership;
+    const suspects = Object.freeze([...doubted.keys()]);
+    return Object.freeze({ service: this.name, instances: inOrder(known), state, stale, epoch, warming, suspects });
+  }
+
+  #awaitStale(): void {
+    const { clock, staleAfterMs } = this.#settings;
+    this.#staleTimer();
+    this.#staleTimer = clock.schedule(staleAfterMs, () => {
+      this.#snapshot = this.#takeSnapshot(true);
+      this.emit("stale", { snapshot: this.#snapshot, cause: this.#lastError });
+    });
+  }
+
+  #ejected(instance: ServiceInstance, cause: EjectionCause, pauseMs: number): void {
+    this.emit("ejected", { instance, cause, pauseMs });
+    if (channels.eject.hasSubscribers) channels.eject.publish({ service: this.name, instance, cause, pauseMs });
+  }
+
+  #nobody(): DiscoveryError {
+    const { source, waitMs } = this.#settings;
+    return nobodyUsable({
+      service: this.name,
+      registry: source.name,
+      state: this.#membership.state,
+      endpoints: this.#rotation.all,
+      waitMs,
+      cause: this.#lastError,
+    });
+  }
+}

@@ -1,0 +1,109 @@
+import type { ServiceInstance } from "../model/instance.js";
+import { Ejection } from "./ejection.js";
+import { Load } from "./load.js";
+
+/**
+ * How a call ended. `failure`: 5xx, timeout, reset. `refused`: nothing was sent, nobody listens. `overloaded`: 429 or
+ * 503. `cancelled`: the caller gave up, which says nothing about the endpoint.
+ */
+export type Outcome = "success" | "failure" | "refused" | "overloaded" | "cancelled";
+
+/** Told whatever may change who is in rotation. */
+export interface EndpointWatcher {
+  /** Called after every outcome that could eject or readmit; success of an endpoint in good standing is not told. */
+  judged(endpoint: Endpoint, outcome: Outcome): void;
+}
+
+/**
+ * An instance as this process experiences it. The object outlives refreshes of the list and changes of the balancer:
+ * the same id keeps the same endpoint, and with it everything measured.
+ */
+export class Endpoint {
+  instance: ServiceInstance;
+  readonly load = new Load();
+  readonly ejection = new Ejection();
+  /** True when the registry no longer lists it, and its silence proves nothing. */
+  suspect = false;
+  /** When this process first saw this life of it. */
+  addedAt: number;
+  readonly #watcher: EndpointWatcher;
+
+  constructor(instance: ServiceInstance, now: number, watcher: EndpointWatcher) {
+    this.instance = instance;
+    this.addedAt = now;
+    this.#watcher = watcher;
+  }
+
+  /** A call begins. */
+  begin(): void {
+    const { load } = this;
+    load.inFlight++;
+    load.calls++;
+  }
+
+  /**
+   * The outcome of a call is known: at its response headers, or when it failed before them.
+   *
+   * @param latencyMs time to the headers; negative when it was not measured or must not count
+   */
+  settle(outcome: Outcome, latencyMs: number): void {
+    if (outcome !== "cancelled") {
+      const succeeded = outcome === "success";
+      const { load } = this;
+      if (latencyMs >= 0 && outcome !== "refused") load.sample(latencyMs, succeeded);
+      load.outcome(succeeded);
+      if (succeeded && this.ejection.cause === undefined) {
+        this.ejection.failuresInRow = 0;
+        this.ejection.times = 0;
+        return;
+      }
+    } else if (!this.ejection.onTrial) return;
+    this.#watcher.judged(this, outcome);
+  }
+
+  /** The call is over, body included. */
+  end(): void {
+    this.load.inFlight--;
+  }
+
+  /** The registry tells of it anew. Another incarnation is another process: what was held against the old one is void. */
+  become(instance: ServiceInstance, now: number): void {
+    if (instance.incarnation !== this.instance.incarnation) {
+      this.ejection.reset();
+      this.addedAt = now;
+    }
+    this.instance = instance;
+  }
+}
+
+/** Brings endpoints in line with the list: known ids keep their object, newcomers get one, the gone are handed back. */
+export function reconcile(
+  endpoints: Map<string, Endpoint>,
+  instances: readonly ServiceInstance[],
+  now: number,
+  watcher: EndpointWatcher,
+): readonly Endpoint[] {
+  const listed = new Set<string>();
+  const gone: Endpoint[] = [];
+  for (const instance of instances) {
+    listed.add(instance.id);
+    const known = endpoints.get(instance.id);
+    if (known && !movedAway(known, instance)) {
+      if (known.instance !== instance) known.become(instance, now);
+      continue;
+    }
+    if (known) gone.push(known);
+    endpoints.set(instance.id, new Endpoint(instance, now, watcher));
+  }
+  for (const [id, endpoint] of endpoints) {
+    if (listed.has(id)) continue;
+    endpoints.delete(id);
+    gone.push(endpoint);
+  }
+  return gone;
+}
+
+/** The same id on another address is another endpoint: connections and measurements belong to the address. */
+function movedAway({ instance: { host, port, protocol } }: Endpoint, next: ServiceInstance): boolean {
+  return host !== next.host || port !== next.port || protocol !== next.protocol;
+}

@@ -1,0 +1,156 @@
+import { hostName, instanceId, label, type Metadata, metadataOf, numberIn, oneOf, serviceName, tagList } from "./fields.js";
+
+const DECLARED = ["starting", "healthy", "draining"] as const;
+const STATUSES = ["healthy", "unstable", "draining", "failed", "starting"] as const;
+const PROTOCOLS = ["http", "https", "grpc", "tcp"] as const;
+
+/** What an agent may say of itself. */
+export type DeclaredStatus = (typeof DECLARED)[number];
+/** What a registry publishes: the worse of what the agent declares and what the registry observes. */
+export type InstanceStatus = (typeof STATUSES)[number];
+/** How an instance is spoken to. */
+export type Protocol = (typeof PROTOCOLS)[number];
+
+/** A running copy of a service, as the registry tells it. Frozen. */
+export interface ServiceInstance {
+  /** Stable over restarts; `service@host:port` unless set. */
+  readonly id: string;
+  /** Lower case. */
+  readonly service: string;
+  /** IPv4, IPv6 (without brackets) or a host name. */
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+  /** Share of traffic relative to the others, 0 to 1000; 0 asks for no new traffic. */
+  readonly weight: number;
+  readonly zone: string | undefined;
+  readonly version: string | undefined;
+  readonly tags: readonly string[];
+  readonly metadata: Metadata;
+  readonly status: InstanceStatus;
+  /** How long the registration lives without a heartbeat, in milliseconds, where the registry tells. */
+  readonly ttlMs: number | undefined;
+  /** When this life was registered, in milliseconds since 1970, where the registry tells. */
+  readonly registeredAt: number | undefined;
+  /** Which life of this id it is; 0 where the registry does not tell. Only equality has a meaning. */
+  readonly incarnation: number;
+}
+
+/** What is needed to describe an instance; all but the first three have defaults. */
+export interface InstanceInput {
+  readonly service: string;
+  readonly host: string;
+  readonly port: number;
+  /** @default `service@host:port` */
+  readonly id?: string | undefined;
+  /** @default "http" */
+  readonly protocol?: Protocol | undefined;
+  /** 0 to 1000, decimals allowed. @default 1 */
+  readonly weight?: number | undefined;
+  readonly zone?: string | undefined;
+  readonly version?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** @default "healthy" */
+  readonly status?: InstanceStatus | undefined;
+  readonly ttlMs?: number | undefined;
+  readonly registeredAt?: number | undefined;
+  readonly incarnation?: number | undefined;
+}
+
+/**
+ * Checks an instance and freezes it; every instance in the library has passed here.
+ *
+ * @param path what the instance is called in an error message: `agent`, `instances[3]`
+ * @throws {DiscoveryError} `INVALID_OPTION`, naming the field
+ */
+export function defineInstance(input: InstanceInput, path = "instance"): ServiceInstance {
+  const service = serviceName(`${path}.service`, input.service);
+  const host = hostName(`${path}.host`, input.host);
+  const port = numberIn(`${path}.port`, input.port, 1, 65_535, true);
+  const { id, protocol, weight, status } = input;
+  return Object.freeze({
+    id: id === undefined ? `${service}@${hostPort(host, port)}` : instanceId(`${path}.id`, id),
+    service,
+    host,
+    port,
+    protocol: protocol === undefined ? "http" : oneOf(`${path}.protocol`, protocol, PROTOCOLS),
+    weight: weight === undefined ? 1 : numberIn(`${path}.weight`, weight, 0, 1_000),
+    zone: label(`${path}.zone`, input.zone),
+    version: label(`${path}.version`, input.version),
+    tags: tagList(`${path}.tags`, input.tags),
+    metadata: metadataOf(`${path}.metadata`, input.metadata),
+    status: status === undefined ? "healthy" : oneOf(`${path}.status`, status, STATUSES),
+    ttlMs: input.ttlMs,
+    registeredAt: input.registeredAt,
+    incarnation: input.incarnation ?? 0,
+  });
+}
+
+/** A copy with some fields changed, checked again. */
+export function withFields(instance: ServiceInstance, fields: Partial<InstanceInput>, path?: string): ServiceInstance {
+  return defineInstance({ ...instance, ...fields }, path);
+}
+
+/** The record of one life of an instance, as a registry keeps it; the rest was checked before. */
+export function enlisted(
+  instance: ServiceInstance,
+  life: Required<Pick<ServiceInstance, "ttlMs" | "registeredAt" | "incarnation">>,
+): ServiceInstance {
+  return Object.freeze({ ...instance, ...life });
+}
+
+/** The same instance in another status. */
+export function inStatus(instance: ServiceInstance, status: InstanceStatus): ServiceInstance {
+  return instance.status === status ? instance : Object.freeze({ ...instance, status });
+}
+
+/** Checks what an agent declares of itself. @throws {DiscoveryError} `INVALID_OPTION` */
+export function declaredStatus(field: string, value: unknown): DeclaredStatus {
+  return oneOf(field, value, DECLARED);
+}
+
+/** Checks a published status. @throws {DiscoveryError} `INVALID_OPTION` */
+export function instanceStatus(field: string, value: unknown): InstanceStatus {
+  return oneOf(field, value, STATUSES);
+}
+
+/** `host:port` as it stands in a URL: IPv6 in brackets. */
+export function hostPort(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Whether two records say the same; registration times and the like do not count. */
+export function sameInstance(a: ServiceInstance, b: ServiceInstance): boolean {
+  return (
+    a === b ||
+    (a.id === b.id &&
+      a.service === b.service &&
+      a.host === b.host &&
+      a.port === b.port &&
+      a.status === b.status &&
+      a.incarnation === b.incarnation &&
+      a.weight === b.weight &&
+      a.protocol === b.protocol &&
+      a.zone === b.zone &&
+      a.version === b.version &&
+      a.ttlMs === b.ttlMs &&
+      sameTags(a.tags, b.tags) &&
+      sameMetadata(a.metadata, b.metadata))
+  );
+}
+
+function sameTags(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((tag, index) => tag === b[index]));
+}
+
+function sameMetadata(a: Metadata, b: Metadata): boolean {
+  if (a === b) return true;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}
+
+/** Orders by id, in code units: the same everywhere, whatever the locale. */
+export function byId(a: { readonly id: string }, b: { readonly id: string }): number {
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+}

@@ -1,0 +1,97 @@
+import type { DeclaredStatus, ServiceInstance } from "../model/instance.js";
+import type { Position, RegistryUpdate } from "../model/update.js";
+
+/** What a registry can and cannot do. A lack is declared here, never discovered by failure. */
+export interface Capabilities {
+  /** How a change arrives: pushed at once, by a held request, by asking again and again, or not at all. */
+  readonly watch: "stream" | "long-poll" | "poll" | "none";
+  /** What keeps a registration: renewals, or nothing (the source is read-only). */
+  readonly lease: "heartbeat" | "none";
+  /** Whether removals say why. */
+  readonly reasons: boolean;
+  /** Whether it tells a registry that forgot (new epoch) from one that changed. */
+  readonly epoch: boolean;
+  /** Whether it tells a service without instances from a name it never heard. */
+  readonly absence: boolean;
+  /** After that long without any update, in milliseconds, the watch is taken for dead and opened again. */
+  readonly quietMs: number;
+}
+
+/** What every call to a registry takes: the signal that ends it. */
+export interface CallOptions {
+  readonly signal: AbortSignal;
+}
+
+/** What a resolver needs of a registry. */
+export interface Discovery {
+  readonly name: string;
+  readonly capabilities: Capabilities;
+  /** The instances of a service; `current` if nothing changed after `since`. */
+  list(service: string, options: CallOptions & { readonly since?: Position | undefined }): Promise<RegistryUpdate>;
+  /** Changes as they happen, beginning with whatever differs from `since`. Throws when it is cut. */
+  watch?(
+    service: string,
+    options: CallOptions & { readonly since?: Position | undefined },
+  ): AsyncIterable<RegistryUpdate>;
+  /** The names it knows. */
+  services?(options: CallOptions): Promise<readonly string[]>;
+  close(): Promise<void>;
+}
+
+/** What a registry grants for a time. Plain data: any process that holds it may renew it. */
+export interface Lease {
+  /** Opaque and unguessable: whoever holds it may renew, change and end the registration. */
+  readonly id: string;
+  readonly instance: ServiceInstance;
+  /** The registry's answer, in milliseconds; it may differ from what was asked. */
+  readonly ttlMs: number;
+  /** How often the registry wants a heartbeat, in milliseconds. */
+  readonly heartbeatMs: number;
+  readonly epoch?: string | undefined;
+  /** Whether it took the place of an earlier registration of the same id on the same address. */
+  readonly replaced?: boolean | undefined;
+}
+
+/** One heartbeat. */
+export interface Beat {
+  readonly lease: Lease;
+  readonly status?: DeclaredStatus | undefined;
+  /** How busy the instance is, 0 to 1. */
+  readonly load?: number | undefined;
+}
+
+/** The registry's answer to heartbeats. */
+export interface Renewal {
+  /** Leases it no longer knows, and why; all others live on. */
+  readonly unknown: readonly { readonly lease: Lease; readonly reason?: string | undefined }[];
+  readonly heartbeatMs?: number | undefined;
+  readonly epoch?: string | undefined;
+}
+
+/** What came of a deregistration: how many watching consumers have taken note of it. */
+export interface Deregistration {
+  readonly acked?: number | undefined;
+  readonly waiting?: number | undefined;
+}
+
+/** What an agent needs of a registry. */
+export interface Registrar {
+  readonly name: string;
+  readonly capabilities: Capabilities;
+  /** Idempotent: the same id on the same address replaces its own earlier registration. */
+  register(instance: ServiceInstance, options: CallOptions & { readonly ttlMs: number }): Promise<Lease>;
+  renew(beats: readonly Beat[], options: CallOptions): Promise<Renewal>;
+  /** Changes what consumers are told; registers again where a registry knows no update. */
+  update(lease: Lease, instance: ServiceInstance, options: CallOptions): Promise<Lease>;
+  /** Idempotent. With `waitMs`, waits that long for the consumers to take note, where the registry can. */
+  deregister(lease: Lease, options: CallOptions & { readonly waitMs?: number | undefined }): Promise<Deregistration>;
+  close(): Promise<void>;
+}
+
+/** Both halves. A source that only lists (DNS, a static list) is no {@link Registrar}: the compiler says so. */
+export type Registry = Discovery & Registrar;
+
+/** Tells the two apart at run time, for values whose type is not known. */
+export function isRegistrar(registry: Discovery | Registrar): registry is Registrar {
+  return "register" in registry && typeof registry.register === "function";
+}

@@ -1,0 +1,99 @@
+import type { ServiceInstance } from "../model/instance.js";
+import { inOrder, type Removal, type RemovalReason, type RegistryUpdate } from "../model/update.js";
+
+/** How many changes of a service can be replayed to a watcher that comes back; beyond that it gets a snapshot. */
+const HISTORY = 1_000;
+/** How long an instance that failed is remembered, in milliseconds. */
+const TOMBSTONE_MS = 5 * 60_000;
+
+interface Change {
+  readonly revision: number;
+  readonly id: string;
+  readonly instance: ServiceInstance | undefined;
+  readonly reason: RemovalReason | undefined;
+}
+
+interface Tombstone {
+  readonly instance: ServiceInstance;
+  readonly buriedAt: number;
+}
+
+/** One service in a registry's memory: who is there, who was, and what has changed of late. */
+export class ServiceRecord {
+  readonly instances = new Map<string, ServiceInstance>();
+  readonly #tombstones = new Map<string, Tombstone>();
+  #history: Change[] = [];
+  #replayableFrom: number;
+  #ordered: readonly ServiceInstance[] | undefined;
+
+  /** The store's revision at this service's last change. */
+  revision: number;
+  /** When the last instance left, on the registry's clock. */
+  emptySince: number;
+
+  constructor(revision: number, now: number) {
+    this.revision = revision;
+    this.#replayableFrom = revision;
+    this.emptySince = now;
+  }
+
+  put(instance: ServiceInstance, revision: number): void {
+    this.instances.set(instance.id, instance);
+    this.#tombstones.delete(instance.id);
+    this.#note({ revision, id: instance.id, instance, reason: undefined });
+  }
+
+  remove(instance: ServiceInstance, reason: RemovalReason, revision: number, now: number): void {
+    this.instances.delete(instance.id);
+    if (this.instances.size === 0) this.emptySince = now;
+    this.#purgeTombstones(now);
+    if (reason === "expired" || reason === "probe_failed") this.#tombstones.set(instance.id, { instance, buriedAt: now });
+    this.#note({ revision, id: instance.id, instance: undefined, reason });
+  }
+
+  /** Instances that failed within the last five minutes. */
+  failed(now: number): readonly ServiceInstance[] {
+    this.#purgeTombstones(now);
+    return [...this.#tombstones.values()].map(({ instance }) => instance);
+  }
+
+  /** All instances, in the order of their ids; made once per change. */
+  list(): readonly ServiceInstance[] {
+    this.#ordered ??= inOrder(this.instances);
+    return this.#ordered;
+  }
+
+  /** What happened after `since`, as one change; undefined if that is longer ago than is remembered. */
+  changesAfter(since: number): Pick<RegistryUpdate & { type: "change" }, "upserted" | "removed"> | undefined {
+    if (since < this.#replayableFrom || since > this.revision) return undefined;
+    const latest = new Map<string, Change>();
+    for (let index = this.#history.length - 1; index >= 0; index--) {
+      const change = this.#history[index] as Change;
+      if (change.revision <= since) break;
+      if (!latest.has(change.id)) latest.set(change.id, change);
+    }
+    const upserted: ServiceInstance[] = [];
+    const removed: Removal[] = [];
+    for (const { id, instance, reason } of latest.values()) {
+      if (instance) upserted.push(instance);
+      else removed.push({ id, reason });
+    }
+    return { upserted, removed };
+  }
+
+  #note(change: Change): void {
+    this.revision = change.revision;
+    this.#ordered = undefined;
+    this.#history.push(change);
+    if (this.#history.length < 2 * HISTORY) return; // trimmed by halves, so that it costs nothing per change
+    const forgotten = this.#history.splice(0, HISTORY);
+    this.#replayableFrom = forgotten.at(-1)?.revision ?? this.#replayableFrom;
+  }
+
+  #purgeTombstones(now: number): void {
+    for (const [id, { buriedAt }] of this.#tombstones) {
+      if (now - buriedAt < TOMBSTONE_MS) return; // in the order of burial
+      this.#tombstones.delete(id);
+    }
+  }
+}

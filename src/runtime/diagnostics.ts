@@ -1,0 +1,16 @@
+import { channel } from "node:diagnostics_channel";
+
+/**
+ * What tracing tools can subscribe to with `node:diagnostics_channel`. Check `hasSubscribers` before making a message:
+ * unheard, a channel then costs a nanosecond.
+ */
+export const channels = {
+  /** A service's instances changed: `{ service, snapshot, difference }`. */
+  update: channel("discovery:update"),
+  /** An endpoint was taken out of rotation: `{ service, instance, cause, untilMs }`. */
+  eject: channel("discovery:eject"),
+  /** A call went on to another instance: `{ service, instance, error, attempt }`. */
+  retry: channel("discovery:retry"),
+  /** A heartbeat was answered or missed: `{ registry, leases, error }`. */
+  heartbeat: channel("discovery:heartbeat"),
+} as const;

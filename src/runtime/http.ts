@@ -1,0 +1,196 @@
+import type { Readable } from "node:stream";
+import { buildConnector, Pool } from "undici";
+import { DiscoveryError } from "../model/errors.js";
+import { invalid } from "../model/fields.js";
+
+/** The most a registry's answer may hold, in bytes: 16 MiB, enough for 50,000 instances. */
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+/** The most one line of a stream may hold, in characters. */
+const MAX_LINE_LENGTH = 16 * 1024 * 1024;
+/** Sockets per registry: watches, pulls and beats of one process together stay far below Consul's 200 per client. */
+const CONNECTIONS = 64;
+/** A registry that does not accept within a second is away (Nacos, Eureka: 1–3 s). */
+const CONNECT_TIMEOUT_MS = 1_000;
+
+/** What a client needs to know of a registry. */
+export interface HttpClientOptions {
+  /** Names the registry in errors. */
+  readonly name: string;
+  /** `http://host:port`, without path. */
+  readonly origin: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** One request; a `body` is sent as JSON. */
+export interface HttpRequest {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly path: string;
+  readonly signal: AbortSignal;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Statuses that are answers, not errors; any 2xx always is one. */
+  readonly accept?: readonly number[];
+}
+
+/** One answer, its JSON body read; `undefined` where there was none. */
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: unknown;
+}
+
+/** JSON over HTTP towards a registry. Its sockets never keep the process alive: whoever awaits does. */
+export interface HttpClient {
+  request(request: HttpRequest): Promise<HttpResponse>;
+  /** The lines of a streamed answer, as JSON values, until it ends or the signal aborts. */
+  lines(request: HttpRequest): AsyncGenerator<unknown>;
+  close(): Promise<void>;
+}
+
+/** @throws {DiscoveryError} `INVALID_OPTION` if `origin` is no HTTP origin */
+export function httpClient({ name, origin, headers = {} }: HttpClientOptions): HttpClient {
+  const pool = new Pool(originOf(name, origin), {
+    connections: CONNECTIONS,
+    connect: unreferenced,
+    headersTimeout: 0, // undici's own timers tick once a second: every deadline here is the caller's signal
+    bodyTimeout: 0,
+  });
+
+  const send = async (request: HttpRequest): Promise<{ status: number; headers: HttpResponse["headers"]; body: Readable }> => {
+    const json = request.body === undefined ? undefined : JSON.stringify(request.body);
+    try {
+      const { statusCode, headers: answered, body } = await pool.request({
+        method: request.method,
+        path: request.path,
+        signal: request.signal,
+        headers: { ...headers, ...(json === undefined ? {} : { "content-type": "application/json" }), ...request.headers },
+        body: json ?? null,
+      });
+      return { status: statusCode, headers: answered, body };
+    } catch (cause) {
+      throw failure(name, request, cause);
+    }
+  };
+
+  return {
+    async request(request) {
+      const { status, headers: answered, body } = await send(request);
+      const text = await readAll(name, request, body);
+      if (status >= 300 && !request.accept?.includes(status)) throw refusal(name, request, status, answered, text);
+      return { status, headers: answered, body: parsed(name, request, text) };
+    },
+
+    async *lines(request) {
+      const { status, headers: answered, body } = await send(request);
+      if (status >= 300) throw refusal(name, request, status, answered, await readAll(name, request, body));
+      try {
+        for await (const line of linesOf(body)) yield parsed(name, request, line);
+      } catch (cause) {
+        throw DiscoveryError.is(cause) ? cause : failure(name, request, cause);
+      } finally {
+        body.destroy();
+      }
+    },
+
+    close: () => pool.destroy(),
+  };
+}
+
+function originOf(name: string, origin: string): string {
+  const field = `${name}.url`;
+  let url: URL;
+  try {
+    url = new URL(origin);
+  } catch {
+    throw invalid(field, origin, "an http:// or https:// URL");
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") throw invalid(field, origin, "an http:// or https:// URL");
+  return url.origin;
+}
+
+/** Sockets that undici cannot reference again: an open watch must not keep a process alive. */
+const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS });
+const unreferenced: buildConnector.connector = (options, callback) => {
+  const socket: unknown = connect(options, (...result) => {
+    const [, connected] = result;
+    if (connected) detach(connected);
+    callback(...result);
+  });
+  return socket as undefined;
+};
+
+function detach(socket: { unref(): unknown; ref(): unknown }): void {
+  socket.unref();
+  socket.ref = () => socket;
+}
+
+async function readAll(name: string, request: HttpRequest, body: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > MAX_BODY_BYTES) throw new DiscoveryError("PROTOCOL", `${said(name, request)} more than ${MAX_BODY_BYTES} bytes`);
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    throw DiscoveryError.is(cause) ? cause : failure(name, request, cause);
+  }
+  return Buffer.concat(chunks, size).toString("utf8");
+}
+
+async function* linesOf(body: Readable): AsyncGenerator<string> {
+  body.setEncoding("utf8");
+  let rest = "";
+  for await (const chunk of body as AsyncIterable<string>) {
+    rest += chunk;
+    if (!chunk.includes("\n")) {
+      if (rest.length > MAX_LINE_LENGTH) throw new DiscoveryError("PROTOCOL", `A line of over ${MAX_LINE_LENGTH} characters`);
+      continue;
+    }
+    const lines = rest.split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (line.trim() !== "") yield line;
+  }
+}
+
+function parsed(name: string, request: HttpRequest, text: string): unknown {
+  if (text === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new DiscoveryError("PROTOCOL", `${said(name, request)} something that is no JSON`, { cause });
+  }
+}
+
+function said(name: string, { method, path }: HttpRequest): string {
+  return `${name} answered ${method} ${path} with`;
+}
+
+/** The caller's own abort passes through untouched; anything else means the registry is away. */
+function failure(name: string, { method, path, signal }: HttpRequest, cause: unknown): unknown {
+  if (signal.aborted) return signal.reason;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new DiscoveryError("UNAVAILABLE", `${name} did not answer ${method} ${path}: ${text}`, { cause });
+}
+
+function refusal(name: string, request: HttpRequest, status: number, headers: HttpResponse["headers"], text: string): DiscoveryError {
+  const problem = problemIn(text);
+  const message = `${said(name, request)} ${status}${problem.detail ? `: ${problem.detail}` : ""}`;
+  const seconds = Number(headers["retry-after"]);
+  const retryAfterMs = Number.isFinite(seconds) ? seconds * 1_000 : undefined;
+  if (status === 401 || status === 403) return new DiscoveryError("UNAUTHORIZED", message, { retryAfterMs });
+  if (status === 409) return new DiscoveryError("ID_CONFLICT", message);
+  if (status === 404 && problem.code === "LEASE_UNKNOWN") return new DiscoveryError("LEASE_LOST", message);
+  if (status === 429) return new DiscoveryError("OVERLOADED", message, { retryAfterMs });
+  return new DiscoveryError(status >= 500 ? "UNAVAILABLE" : "REJECTED", message, { retryAfterMs });
+}
+
+function problemIn(text: string): { detail?: string; code?: string } {
+  try {
+    const { detail, code } = JSON.parse(text) as Record<string, unknown>;
+    return { ...(typeof detail === "string" ? { detail } : {}), ...(typeof code === "string" ? { code } : {}) };
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,42 @@
+import pRetry from "p-retry";
+import { DiscoveryError } from "../model/errors.js";
+import type { Random, Scope } from "./clock.js";
+
+/** How pauses grow: `firstMs`, then `factor` times the one before, never above `capMs`. */
+export interface BackoffOptions {
+  readonly firstMs: number;
+  readonly factor: number;
+  readonly capMs: number;
+}
+
+/** Registering and reconnecting: gRPC's factor, half its first pause, and a cap at which no registry is hammered. */
+export const RECONNECT: BackoffOptions = { firstMs: 500, factor: 1.6, capMs: 30_000 };
+
+/**
+ * The pause before the next try after `failures` failures in a row, drawn from 0 to the grown pause ("full jitter"), so
+ * that a fleet that failed together does not return together.
+ */
+export function backoff({ firstMs, factor, capMs }: BackoffOptions, failures: number, random: Random): number {
+  return Math.min(capMs, firstMs * factor ** Math.max(0, failures - 1)) * random();
+}
+
+/**
+ * Tries a bounded operation again while its errors are {@link DiscoveryError.retryable}. It ends with the last error
+ * after `tries`, at once with an error that waiting cannot mend, or with the scope's abort reason.
+ */
+export function retrying<T>(
+  { tries, ...pauses }: BackoffOptions & { readonly tries: number },
+  { clock, random, signal }: Scope,
+  operation: () => Promise<T>,
+): Promise<T> {
+  return pRetry(operation, {
+    retries: tries - 1,
+    minTimeout: 0, // the pause below is the only one: it runs on our clock
+    signal,
+    shouldRetry: ({ error }) => DiscoveryError.is(error) && error.retryable,
+    onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
+      if (retriesLeft === 0 || !(DiscoveryError.is(error) && error.retryable)) return;
+      await clock.sleep(backoff(pauses, attemptNumber, random), signal);
+    },
+  });
+}
