@@ -25,3 +25,10 @@ export interface PickContext {
   /** Endpoints this call has tried already. */
   readonly tried?: readonly Endpoint[] | undefined;
 }
+
+/** Whether a value has a balancer's form. */
+export function isBalancer(value: unknown): value is Balancer {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, create } = value as Partial<Balancer>;
+  return typeof name === "string" && typeof create === "function";
+}

@@ -1,5 +1,5 @@
 import { invalid, numberIn } from "../model/fields.js";
-import { durationMs, knownKeys } from "../runtime/options.js";
+import { durationMs } from "../runtime/options.js";
 
 /** A call may take this long in all, in milliseconds, until its response headers: tries, pauses and waiting included. */
 const TIMEOUT_MS = 30_000;
@@ -53,12 +53,11 @@ export type CallSettings = Required<CallDefaults>;
 
 /** Fills in what is not given. @throws {DiscoveryError} `INVALID_OPTION`, naming the option */
 export function callSettings(path: string, given: CallDefaults, base?: CallSettings): CallSettings {
-  const settings = {
+  return {
     timeoutMs: durationMs(`${path}.timeoutMs`, given.timeoutMs, base?.timeoutMs ?? TIMEOUT_MS, 1, DAY_MS),
     tryTimeoutMs: durationMs(`${path}.tryTimeoutMs`, given.tryTimeoutMs, base?.tryTimeoutMs ?? TRY_TIMEOUT_MS, 1, DAY_MS),
     tries: given.tries === undefined ? (base?.tries ?? TRIES) : numberIn(`${path}.tries`, given.tries, 1, 100, true),
   };
-  return settings;
 }
 
 /** The keys of {@link CallOptions}, for checks. */
@@ -76,5 +75,3 @@ export function hostRule(path: string, rule: HostRule | undefined): (host: strin
 function isSingleLabel(host: string): boolean {
   return host !== "localhost" && !/[.:[\]]/.test(host) && host !== "";
 }
-
-export { knownKeys };

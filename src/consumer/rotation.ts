@@ -1,6 +1,7 @@
-import type { Balancer, PickContext, Picker } from "../balancer/balancer.js";
+import { type Balancer, isBalancer, type PickContext, type Picker } from "../balancer/balancer.js";
 import type { EjectionCause, EjectionOptions } from "../endpoint/ejection.js";
 import { Endpoint, type EndpointWatcher, type Outcome, reconcile } from "../endpoint/endpoint.js";
+import { invalid } from "../model/fields.js";
 import { byId, type ServiceInstance } from "../model/instance.js";
 import type { Cancel, Clock, Random } from "../runtime/clock.js";
 import { type Eligible, eligible } from "./eligible.js";
@@ -70,6 +71,7 @@ export class Rotation implements EndpointWatcher {
 
   /** Changes the balancer; endpoints keep everything measured. */
   setBalancer(balancer: Balancer): void {
+    if (!isBalancer(balancer)) throw invalid("balancer", balancer, "a balancer, such as roundRobin()");
     this.#balancer = balancer;
     this.#picker = this.#newPicker(balancer);
     if (!this.#parked) this.#picker.update(this.#all, this.#eligible.usable);

@@ -1,0 +1,160 @@
+import type { Dispatcher } from "undici";
+import type { Endpoint, Outcome } from "../endpoint/endpoint.js";
+import { DiscoveryError } from "../model/errors.js";
+import { Deadline } from "./deadlines.js";
+import { outcomeOf, verdictOn, worthRetrying } from "./failure.js";
+import type { Handler } from "./handler.js";
+
+/** A refused response is read to its end, to keep the connection, unless it is longer than this, in bytes. */
+const MAX_DISCARDED = 64 * 1024;
+
+/** What an attempt asks of its call. */
+export interface AttemptOwner {
+  readonly handler: Handler;
+  readonly stalledAt: number;
+  now(): number;
+  /** It no longer waits for headers: they are here, or never will be. */
+  settled(attempt: Attempt): void;
+  /** Headers are about to be delivered: nothing can be tried elsewhere any more. */
+  delivering(): void;
+  /** May a response of this status be dropped, and the call made elsewhere? */
+  mayDrop(attempt: Attempt): boolean;
+  /** No headers were delivered: the call decides what is next. */
+  failed(attempt: Attempt, error: unknown, unsent: boolean, elsewhere: boolean): void;
+  /** This attempt holds nothing any more. */
+  ended(attempt: Attempt): void;
+}
+
+/** One try of a call at one endpoint: undici tells it what happens, it tells the endpoint and the caller. */
+export class Attempt extends Deadline implements Handler {
+  readonly endpoint: Endpoint;
+  readonly startedAt: number;
+  readonly #owner: AttemptOwner;
+  #abort: ((reason?: Error) => void) | undefined = undefined;
+  #timeout: DiscoveryError | undefined = undefined;
+  #detached: Error | undefined = undefined;
+  #settled = false;
+  #delivered = false;
+  #ended = false;
+  #discarded = -1;
+
+  constructor(owner: AttemptOwner, endpoint: Endpoint, startedAt: number) {
+    super();
+    this.#owner = owner;
+    this.endpoint = endpoint;
+    this.startedAt = startedAt;
+    endpoint.begin();
+  }
+
+  /** The caller wants no answer any more. */
+  cancel(reason: Error): void {
+    this.#settle("cancelled", -1);
+    if (this.#abort) this.#abort(reason);
+    else this.#detach(reason);
+  }
+
+  override expire(): void {
+    const { id } = this.endpoint.instance;
+    const waited = Math.round(this.dueAt - this.startedAt);
+    const error = new DiscoveryError("TIMEOUT", `${id} sent no response headers within ${waited} ms`);
+    this.#timeout = error;
+    if (this.#abort) return this.#abort(error); // comes back as onError
+    this.#settle("failure", this.#latency());
+    this.#detach(error);
+    this.#owner.failed(this, error, true, true);
+  }
+
+  onConnect(abort: (reason?: Error) => void): void {
+    if (this.#detached) throw this.#detached; // before a byte is written; the connection stays
+    this.#abort = abort;
+  }
+
+  onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean {
+    const { handler } = this.#owner;
+    if (status < 200) return handler.onHeaders?.(status, headers, resume, statusText) ?? true;
+    this.#settle(outcomeOf(status), this.#latency());
+    if (worthRetrying(status) && this.#owner.mayDrop(this)) {
+      this.#discarded = 0;
+      return true;
+    }
+    this.#delivered = true;
+    this.#owner.delivering();
+    return handler.onHeaders?.(status, headers, resume, statusText) ?? true;
+  }
+
+  onData(chunk: Buffer): boolean {
+    if (this.#discarded < 0) return this.#owner.handler.onData?.(chunk) ?? true;
+    this.#discarded += chunk.length;
+    if (this.#discarded > MAX_DISCARDED) this.#abort?.();
+    return true;
+  }
+
+  onComplete(trailers: string[] | null): void {
+    this.#end();
+    if (this.#discarded < 0) this.#owner.handler.onComplete?.(trailers);
+  }
+
+  onUpgrade(status: number, headers: Buffer[] | string[] | null, socket: never): void {
+    this.#settle("success", this.#latency());
+    this.#delivered = true;
+    this.#owner.delivering();
+    this.#end();
+    this.#owner.handler.onUpgrade?.(status, headers, socket);
+  }
+
+  onError(error: Error): void {
+    if (this.#detached || this.#ended) return;
+    if (this.#discarded >= 0) return this.#end();
+    const unsent = this.#abort === undefined;
+    if (this.#delivered) {
+      this.#end();
+      this.#owner.handler.onError?.(error); // the body broke off: the caller has the headers already
+      return;
+    }
+    const cause = this.#timeout ?? error;
+    const { outcome, elsewhere } = verdictOn(cause, unsent);
+    this.#settle(outcome, this.#latency());
+    this.#end();
+    this.#owner.failed(this, cause, unsent, elsewhere);
+  }
+
+  onBodySent(chunkSize: number, totalBytesSent: number): void {
+    this.#owner.handler.onBodySent?.(chunkSize, totalBytesSent);
+  }
+
+  onRequestSent(): void {
+    (this.#owner.handler as { onRequestSent?: () => void }).onRequestSent?.();
+  }
+
+  onResponseStarted(): void {
+    this.#owner.handler.onResponseStarted?.();
+  }
+
+  /** Time so far; negative if this process stood still meanwhile: the instance is not to blame. */
+  #latency(): number {
+    return this.startedAt < this.#owner.stalledAt ? -1 : this.#owner.now() - this.startedAt;
+  }
+
+  #settle(outcome: Outcome, latencyMs: number): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#owner.settled(this);
+    this.endpoint.settle(outcome, latencyMs);
+  }
+
+  /** It waits for a connection in undici's queue and cannot be taken out: it will be refused when its turn comes. */
+  #detach(reason: Error): void {
+    this.#detached = reason;
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.endpoint.end();
+    this.#owner.ended(this);
+  }
+}
+
+/** What undici is handed for one try. */
+export type DispatchOptions = Dispatcher.DispatchOptions;

@@ -1,0 +1,69 @@
+import type { Outcome } from "../endpoint/endpoint.js";
+import { DiscoveryError } from "../model/errors.js";
+import { hostPort, type ServiceInstance } from "../model/instance.js";
+
+/** Errors of the request itself: no other instance would take it either. */
+const CALLERS_FAULT = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_NOT_SUPPORTED", "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH"]);
+/** Errors of this machine or of our own pools: they say nothing about the instance. */
+const OWN_TROUBLE = new Set(["EMFILE", "ENFILE", "ENOBUFS", "EADDRNOTAVAIL", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
+
+/** What a failed try means: for the instance, and for what may be done next. */
+export interface Verdict {
+  readonly outcome: Outcome;
+  /** True if another instance may be asked. */
+  readonly elsewhere: boolean;
+}
+
+/** Judges an error that came before the response headers; `unsent`: nothing had reached the instance. */
+export function verdictOn(error: unknown, unsent: boolean): Verdict {
+  const code = codeOf(error);
+  if (CALLERS_FAULT.has(code)) return { outcome: "cancelled", elsewhere: false };
+  if (OWN_TROUBLE.has(code)) return { outcome: "cancelled", elsewhere: true };
+  if (unsent && code !== "TIMEOUT" && !code.startsWith("ERR_TLS")) return { outcome: "refused", elsewhere: true };
+  return { outcome: "failure", elsewhere: true };
+}
+
+/** Judges a status. `retryable`: a gateway's or an overloaded instance's word, which another may not repeat. */
+export function outcomeOf(status: number): Outcome {
+  if (status === 429 || status === 503) return "overloaded";
+  return status >= 500 ? "failure" : "success";
+}
+
+/** Statuses after which the same call may succeed elsewhere. */
+export function worthRetrying(status: number): boolean {
+  return status === 502 || status === 503 || status === 504 || status === 429;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+/** Methods that may be sent twice (RFC 9110, section 9.2.2). */
+const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+
+export function isIdempotent(method: string): boolean {
+  return IDEMPOTENT.has(method);
+}
+
+/** Whether a body can be sent again as it is: a stream that was read is gone. */
+export function isReplayable(body: unknown): boolean {
+  return body === null || body === undefined || typeof body === "string" || ArrayBuffer.isView(body);
+}
+
+/** The error a caller gets when no further try is left. */
+export function givenUp(
+  service: string,
+  tries: number,
+  { host, port }: ServiceInstance,
+  cause: unknown,
+  why: string,
+): DiscoveryError {
+  const where = hostPort(host, port);
+  const what = cause instanceof Error ? cause.message || codeOf(cause) : String(cause);
+  const counted = tries === 1 ? "after 1 try" : `after ${tries} tries`;
+  const code = DiscoveryError.is(cause, "TIMEOUT") ? "TIMEOUT" : "UNAVAILABLE";
+  return new DiscoveryError(code, `The call to "${service}" failed ${counted}, last at ${where}: ${what}. ${why}`, {
+    service,
+    cause,
+  });
+}

@@ -1,0 +1,156 @@
+import { type Balancer, isBalancer } from "../balancer/balancer.js";
+import { roundRobin } from "../balancer/round-robin.js";
+import { Resolver } from "../consumer/resolver.js";
+import { EJECTION, type EjectionOptions } from "../endpoint/ejection.js";
+import { invalid, numberIn, serviceName } from "../model/fields.js";
+import type { Discovery } from "../registry/registry.js";
+import { type Clock, type Random, systemClock, systemRandom } from "../runtime/clock.js";
+import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
+import { LagWatch } from "../runtime/lag.js";
+import type { Ground } from "./call.js";
+import { Deadlines } from "./deadlines.js";
+import { ServiceDispatcher } from "./dispatcher.js";
+import { type CallDefaults, type ClientOptions, callSettings, hostRule } from "./options.js";
+import { Pools } from "./pools.js";
+import { ServiceClient } from "./service-client.js";
+
+const DAY_MS = 86_400_000;
+const SERVICE_KEYS = ["balancer", "timeoutMs", "tryTimeoutMs", "tries", "ejection"];
+const KEYS = [
+  ...SERVICE_KEYS,
+  ...["services", "refreshMs", "staleAfterMs", "waitMs", "maxServices"],
+  ...["hosts", "connections", "authority", "clock", "random"],
+];
+
+/** What can be set for one service. */
+export interface ServiceOptions extends CallDefaults {
+  /** @default roundRobin() */
+  readonly balancer?: Balancer;
+  /** When an endpoint is taken out of rotation. @default see {@link EjectionOptions} */
+  readonly ejection?: Partial<EjectionOptions>;
+}
+
+/** How a resolver works; the registry apart, everything has a default. */
+export interface ResolverClientOptions extends ServiceOptions, ClientOptions {
+  /** Options for single services, by name; they go before the ones for all. */
+  readonly services?: Readonly<Record<string, ServiceOptions>>;
+  /** Time between two pulls beside the watch, in milliseconds, give or take a tenth. @default 30_000, the spec's */
+  readonly refreshMs?: number;
+  /** After that long without a word from the registry a list is called stale, in milliseconds. @default 60_000 */
+  readonly staleAfterMs?: number;
+  /** How long a call waits for the first list, in milliseconds. @default 5_000 */
+  readonly waitMs?: number;
+  /** Services kept up to date at once; beyond that the least used are suspended. @default 1_000, the spec's */
+  readonly maxServices?: number;
+  /** For tests. @default the real clock */
+  readonly clock?: Clock;
+  /** For tests. @default Math.random */
+  readonly random?: Random;
+}
+
+/** Services by name, and the ways to call them. */
+export class ResolverClient extends Resolver<ServiceClient> {
+  readonly #ground: Ground;
+  readonly #dispatcher: ServiceDispatcher;
+  readonly #release: () => Promise<void>;
+
+  /** @internal Use `createResolver()`. `release` lets go of the registry, if it is the resolver's own. */
+  constructor(source: Discovery, options: ResolverClientOptions, release: () => Promise<void>) {
+    knownKeys("resolver", options, KEYS);
+    const clock = options.clock ?? systemClock;
+    const random = functionOr("resolver.random", options.random, systemRandom);
+    const ground = groundFor(options, clock, random);
+    const perService = servicesIn(options);
+    const common = {
+      source,
+      clock,
+      random,
+      refreshMs: durationMs("resolver.refreshMs", options.refreshMs, 30_000, 100, DAY_MS),
+      staleAfterMs: durationMs("resolver.staleAfterMs", options.staleAfterMs, 60_000, 100, DAY_MS),
+      waitMs: durationMs("resolver.waitMs", options.waitMs, 5_000, 0, DAY_MS),
+    };
+    const defaults = callSettings("resolver", options);
+    const balancer = balancerOr("resolver.balancer", options.balancer, roundRobin());
+    const ejection = ejectionOr("resolver.ejection", options.ejection, EJECTION);
+    super({
+      maxServices: durationMs("resolver.maxServices", options.maxServices, 1_000, 1, 1_000_000),
+      settingsFor: (name) => ({
+        ...common,
+        balancer: perService.get(name)?.balancer ?? balancer,
+        ejection: ejectionOr(`resolver.services.${name}.ejection`, perService.get(name)?.ejection, ejection),
+      }),
+      create: (name, settings) => {
+        const calls = callSettings(`resolver.services.${name}`, perService.get(name) ?? {}, defaults);
+        return new ServiceClient(name, settings, ground, calls);
+      },
+    });
+    this.#ground = ground;
+    this.#release = release;
+    this.#dispatcher = new ServiceDispatcher((name) => this.service(name), hostRule("resolver.hosts", options.hosts));
+  }
+
+  /** An undici dispatcher that goes by service name; other hosts pass through. Always the same one. */
+  dispatcher(): ServiceDispatcher {
+    return this.#dispatcher;
+  }
+
+  /** Node's own `fetch` by service name: `resolver.fetch("http://orders/v1/orders/42")`. */
+  fetch(url: string | URL, init: RequestInit = {}): Promise<Response> {
+    return fetch(url, { ...init, dispatcher: this.#dispatcher } as unknown as RequestInit);
+  }
+
+  protected override async closeAll(): Promise<void> {
+    await super.closeAll();
+    this.#ground.deadlines.close();
+    await Promise.all([this.#ground.pools.close(), this.#dispatcher.destroy()]);
+    await this.#release();
+  }
+}
+
+function groundFor(options: ClientOptions, clock: Clock, random: Ground["random"]): Ground {
+  const { connections = 128, authority = "instance" } = options;
+  numberIn("resolver.connections", connections, 1, 65_535, true);
+  if (authority !== "instance" && authority !== "service") {
+    throw invalid("resolver.authority", authority, '"instance" or "service"');
+  }
+  const pools = new Pools({ connections, authority, clock });
+  return { pools, deadlines: new Deadlines(clock), lag: new LagWatch(clock), clock, random };
+}
+
+/** Checks everything at once: a mistake in a rarely used service must not wait for its first call. */
+function servicesIn({ services = {} }: ResolverClientOptions): ReadonlyMap<string, ServiceOptions> {
+  if (typeof services !== "object" || services === null) throw invalid("resolver.services", services, "an object");
+  const checked = new Map<string, ServiceOptions>();
+  for (const [given, options] of Object.entries(services)) {
+    const path = `resolver.services.${given}`;
+    const name = serviceName(path, given);
+    knownKeys(path, options, SERVICE_KEYS);
+    callSettings(path, options);
+    ejectionOr(`${path}.ejection`, options.ejection, EJECTION);
+    balancerOr(`${path}.balancer`, options.balancer, roundRobin());
+    checked.set(name, options);
+  }
+  return checked;
+}
+
+function balancerOr(path: string, given: Balancer | undefined, fallback: Balancer): Balancer {
+  if (given === undefined) return fallback;
+  if (!isBalancer(given)) throw invalid(path, given, "a balancer, such as roundRobin()");
+  return given;
+}
+
+function ejectionOr(path: string, given: Partial<EjectionOptions> | undefined, base: EjectionOptions): EjectionOptions {
+  if (given === undefined) return base;
+  knownKeys(path, given, Object.keys(EJECTION));
+  const { consecutiveFailures } = given;
+  return {
+    consecutiveFailures:
+      consecutiveFailures === undefined
+        ? base.consecutiveFailures
+        : numberIn(`${path}.consecutiveFailures`, consecutiveFailures, 1, 1_000_000, true),
+    baseMs: durationMs(`${path}.baseMs`, given.baseMs, base.baseMs, 1, DAY_MS),
+    maxMs: durationMs(`${path}.maxMs`, given.maxMs, base.maxMs, 1, DAY_MS),
+    refusedBaseMs: durationMs(`${path}.refusedBaseMs`, given.refusedBaseMs, base.refusedBaseMs, 1, DAY_MS),
+    refusedMaxMs: durationMs(`${path}.refusedMaxMs`, given.refusedMaxMs, base.refusedMaxMs, 1, DAY_MS),
+  };
+}
