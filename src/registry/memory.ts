@@ -45,6 +45,8 @@ export interface MemoryRegistry extends Registry {
   readonly size: number;
   watch(service: string, options: CallOptions & { readonly since?: Position | undefined }): AsyncGenerator<RegistryUpdate>;
   services(options?: Partial<CallOptions>): Promise<readonly string[]>;
+  /** The live lease of that id. */
+  lease(id: string): Lease | undefined;
   /** Instances of a service that failed within the last five minutes. */
   failed(service: string): readonly ServiceInstance[];
 }
@@ -176,13 +178,18 @@ class Memory implements MemoryRegistry {
       sawWarming = this.#warming;
       if (first || warmed || update.type === "reset" || update.type === "change") yield update;
       if (update.type !== "absent") position = update.position;
-      await change.catch(() => {}); // aborted: the loop ends
+      await change;
     }
   }
 
   async services(): Promise<readonly string[]> {
     this.#open();
     return [...this.#services.keys()].sort();
+  }
+
+  lease(id: string): Lease | undefined {
+    const held = this.#leases.get(id);
+    return held && this.#leaseOf(held, false);
   }
 
   failed(service: string): readonly ServiceInstance[] {
@@ -292,6 +299,7 @@ class Memory implements MemoryRegistry {
     if (this.#services.size >= LIMITS.services) throw full(`${LIMITS.services} services`);
   }
 
+  /** Resolves at the next change of a service, or when the signal aborts. */
   #changeOf(service: string, signal: AbortSignal): Promise<void> {
     const waiting = this.#waiting.get(service) ?? new Set();
     this.#waiting.set(service, waiting);
@@ -300,10 +308,11 @@ class Memory implements MemoryRegistry {
       wake = resolve;
       waiting.add(resolve);
     });
-    return untilAborted(change, signal).finally(() => {
+    const done = (): void => {
       waiting.delete(wake);
       if (waiting.size === 0 && this.#waiting.get(service) === waiting) this.#waiting.delete(service);
-    });
+    };
+    return untilAborted(change, signal).then(done, done);
   }
 
   #wake(service: string): void {

@@ -1,0 +1,1 @@
+export { createRegistryServer, type RegistryServer, type RegistryServerOptions } from "./server.js";

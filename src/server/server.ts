@@ -1,0 +1,132 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { isIP } from "node:net";
+import { DiscoveryError } from "../model/errors.js";
+import { invalid, numberIn } from "../model/fields.js";
+import { hostPort } from "../model/instance.js";
+import { memoryRegistry } from "../registry/memory.js";
+import { isRegistrar, type Registry } from "../registry/registry.js";
+import { type Clock, systemClock, whileAwaited } from "../runtime/clock.js";
+import { knownKeys } from "../runtime/options.js";
+import { Routes } from "./routes.js";
+
+/** Eureka's port, which people know; the spec names none. */
+const PORT = 8_761;
+/** Connections the kernel may hold ready: a fleet that starts at once must not be told to come back in a second. */
+const BACKLOG = 8_192;
+/** Headers, and bodies, must be here within this, in milliseconds: nobody may hold a socket by dripping. */
+const HEADERS_MS = 5_000;
+const REQUEST_MS = 10_000;
+const CHECK_MS = 1_000;
+/** Sockets wait this long for the next beat, in milliseconds: longer than any usual beat interval. */
+const KEEP_ALIVE_MS = 75_000;
+const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
+
+/** How a registry server is reached, and what stands behind it. */
+export interface RegistryServerOptions {
+  /** 0 takes any free port. @default 8761 */
+  readonly port?: number;
+  /** Address to bind to. @default "127.0.0.1" */
+  readonly host?: string;
+  /** Bind to more than loopback although nobody has to show who they are. @default false */
+  readonly insecure?: boolean;
+  /** Names by which clients may call a loopback server, beside `localhost`, `127.0.0.1` and `[::1]`. */
+  readonly hosts?: readonly string[];
+  /** What keeps the registrations. Whoever made it closes it. @default a memory of its own */
+  readonly registry?: Registry;
+  /** How long the own memory says `warming` after its start, in milliseconds. @default 30_000 */
+  readonly warmingMs?: number;
+  /** For tests. @default the real clock */
+  readonly clock?: Clock;
+}
+
+/** A registry that others reach over HTTP. */
+export class RegistryServer implements AsyncDisposable {
+  readonly registry: Registry;
+  readonly #host: string;
+  readonly #port: number;
+  readonly #server: Server;
+  readonly #routes: Routes;
+  readonly #own: boolean;
+  #closing: Promise<void> | undefined;
+
+  /** @internal Use `createRegistryServer()`. */
+  constructor(options: RegistryServerOptions) {
+    knownKeys("server", options, ["port", "host", "insecure", "hosts", "registry", "warmingMs", "clock"]);
+    const { host = "127.0.0.1", port = PORT, clock = systemClock, registry, warmingMs } = options;
+    this.#port = numberIn("server.port", port, 0, 65_535, true);
+    this.#host = host;
+    const isLocal = host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+    if (!isLocal && options.insecure !== true) {
+      const message = `Binding to ${host} lets anybody on the network register and deregister. Set insecure: true to do so`;
+      throw new DiscoveryError("INSECURE_BIND", message, { field: "server.host" });
+    }
+    if (registry !== undefined && !isRegistrar(registry)) throw invalid("server.registry", registry, "a registry");
+    this.#own = registry === undefined;
+    this.registry = registry ?? memoryRegistry({ clock, ...(warmingMs === undefined ? {} : { warmingMs }) });
+    const names = isLocal ? new Set([...LOOPBACK_NAMES, host.toLowerCase(), ...(options.hosts ?? [])]) : undefined;
+    this.#routes = new Routes(this.registry, clock, names);
+    this.#server = createServer(
+      {
+        headersTimeout: HEADERS_MS,
+        requestTimeout: REQUEST_MS,
+        connectionsCheckingInterval: CHECK_MS,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+      },
+      (request: IncomingMessage, response: ServerResponse) => this.#routes.handle(request, response),
+    );
+    this.#server.on("clientError", (_error, socket) => {
+      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
+    });
+  }
+
+  /** Where it listens; undefined before `listen()`. */
+  get url(): string | undefined {
+    const address = this.#server.address() as AddressInfo | null;
+    return address ? `http://${hostPort(address.address, address.port)}` : undefined;
+  }
+
+  /** Begins to listen; resolves with the URL. Rejects with Node's own error if the port is taken. */
+  listen(): Promise<string> {
+    const listening = new Promise<string>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ port: this.#port, host: this.#host, backlog: BACKLOG }, () => {
+        this.#server.off("error", reject);
+        resolve(this.url as string);
+      });
+    });
+    return whileAwaited(listening);
+  }
+
+  /** Answers one request, for whoever mounts the registry in a server of their own. */
+  handle(request: IncomingMessage, response: ServerResponse): void {
+    this.#routes.handle(request, response);
+  }
+
+  /** Ends every connection; closes the registry if it is its own. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#routes.close();
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    if (this.#own) await this.registry.close();
+    await closed;
+  }
+}
+
+/**
+ * Makes a registry server; it does nothing before `listen()`.
+ *
+ * @throws {DiscoveryError} `INVALID_OPTION` · `INSECURE_BIND` if it would be open to the network unasked
+ */
+export function createRegistryServer(options: RegistryServerOptions = {}): RegistryServer {
+  return new RegistryServer(options);
+}
