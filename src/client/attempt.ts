@@ -29,6 +29,8 @@ export interface AttemptOwner {
 export class Attempt extends Deadline implements Handler {
   readonly endpoint: Endpoint;
   readonly startedAt: number;
+  /** Whether it tries if an ejected endpoint may come back. */
+  readonly isTrial: boolean;
   readonly #owner: AttemptOwner;
   #abort: ((reason?: Error) => void) | undefined = undefined;
   #timeout: DiscoveryError | undefined = undefined;
@@ -43,6 +45,7 @@ export class Attempt extends Deadline implements Handler {
     this.#owner = owner;
     this.endpoint = endpoint;
     this.startedAt = startedAt;
+    this.isTrial = endpoint.ejection.onTrial;
     endpoint.begin();
   }
 

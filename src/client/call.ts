@@ -141,7 +141,8 @@ export class Call implements AttemptOwner {
     const { clock, random } = this.#caller.ground;
     if (channels.retry.hasSubscribers) {
       const { instance } = last.endpoint;
-      channels.retry.publish({ service: this.#caller.name, instance, error, attempt: this.#tries });
+      const { isTrial } = last;
+      channels.retry.publish({ service: this.#caller.name, instance, error, attempt: this.#tries, isTrial });
     }
     if (!pause) return this.#try(next, this.now());
     this.#pause = clock.schedule(backoff(pause, this.#sent, random), () => {

@@ -5,11 +5,11 @@ import { channel } from "node:diagnostics_channel";
  * unheard, a channel then costs a nanosecond.
  */
 export const channels = {
-  /** A service's instances changed: `{ service, snapshot, difference }`. */
+  /** A service's instances changed: `{ service, snapshot, difference, update }`. */
   update: channel("discovery:update"),
-  /** An endpoint was taken out of rotation: `{ service, instance, cause, untilMs }`. */
+  /** An endpoint was taken out of rotation: `{ service, instance, cause, pauseMs }`. */
   eject: channel("discovery:eject"),
-  /** A call went on to another instance: `{ service, instance, error, attempt }`. */
+  /** A call went on to another instance: `{ service, instance, error, attempt, isTrial }`. */
   retry: channel("discovery:retry"),
   /** A heartbeat was answered or missed: `{ registry, leases, error }`. */
   heartbeat: channel("discovery:heartbeat"),

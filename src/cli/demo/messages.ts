@@ -1,0 +1,28 @@
+/** What a provider tells the conductor. */
+export interface ProviderReady {
+  readonly type: "ready";
+  readonly id: string;
+}
+
+/** What the consumer saw of one instance. Moments are wall-clock milliseconds of this machine. */
+export interface SeenInstance {
+  readonly id: string;
+  /** As the registry tells it, or `ejected` if calls told otherwise, or `gone`. */
+  readonly status: string;
+  readonly calls: number;
+  readonly latencyMs: number | undefined;
+  readonly firstAt: number | undefined;
+  /** The last call that went there, answered or not; trials do not count. */
+  readonly lastAt: number | undefined;
+  /** Calls that asked whether an ejected one may come back, in vain. */
+  readonly trials: number;
+}
+
+/** What the consumer tells the conductor a few times a second. */
+export interface ConsumerReport {
+  readonly type: "report";
+  readonly calls: number;
+  readonly failures: number;
+  readonly lastFailure: string | undefined;
+  readonly instances: readonly SeenInstance[];
+}

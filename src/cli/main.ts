@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { DiscoveryError } from "../model/errors.js";
+
+/** A command: what it is for, and what runs it. Loaded only when it is asked for, so that help comes at once. */
+interface Command {
+  readonly about: string;
+  readonly load: () => Promise<(args: readonly string[]) => Promise<number>>;
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  demo: {
+    about: "registry, providers and a consumer on this machine; one dies, no call fails",
+    load: async () => (await import("./demo/demo.js")).demo,
+  },
+  registry: {
+    about: "an embedded registry: mcp-discovery registry --port 8761",
+    load: async () => (await import("./registry.js")).registry,
+  },
+};
+
+const USAGE_ERROR = 2;
+
+process.exitCode = await run(process.argv.slice(2));
+
+async function run([name, ...args]: readonly string[]): Promise<number> {
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    process.stdout.write(help());
+    return name === undefined ? USAGE_ERROR : 0;
+  }
+  if (name === "--version") {
+    const about = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+    process.stdout.write(`${about.version}\n`);
+    return 0;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!command) {
+    process.stderr.write(`mcp-discovery: no command ${JSON.stringify(name)}\n\n${help()}`);
+    return USAGE_ERROR;
+  }
+  try {
+    return await (await command.load())(args);
+  } catch (error) {
+    process.stderr.write(`mcp-discovery ${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    return isUsage(error) ? USAGE_ERROR : 1;
+  }
+}
+
+function isUsage(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return code.startsWith("ERR_PARSE_ARGS") || DiscoveryError.is(error, "INVALID_OPTION");
+}
+
+function help(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`);
+  const head = "mcp-discovery: service discovery for Node (MCP: Microservice Communication Protocol)";
+  return `${head}\n\nUsage: mcp-discovery <command> [options]\n\n${lines.join("\n")}\n\nOptions of a command: mcp-discovery <command> --help\n`;
+}
