@@ -24,12 +24,19 @@ const SCHEMES: Readonly<Record<string, (url: string, token: string | undefined) 
  *
  * @throws {DiscoveryError} `INVALID_OPTION`
  */
-export function connect<R extends Discovery | Registrar>(path: string, given: string | R | undefined): Connection<R | Registry> {
+export function connect<R extends Discovery | Registrar>(
+  path: string,
+  given: string | R | undefined,
+): Connection<R | Registry> {
   const source = given ?? process.env["MCP_REGISTRY_URL"];
   if (source === undefined) {
-    throw new DiscoveryError("INVALID_OPTION", `${path} is missing: give a URL or an adapter, or set MCP_REGISTRY_URL`, {
-      field: path,
-    });
+    throw new DiscoveryError(
+      "INVALID_OPTION",
+      `${path} is missing: give a URL or an adapter, or set MCP_REGISTRY_URL`,
+      {
+        field: path,
+      },
+    );
   }
   if (typeof source === "string") return connectTo(path, source);
   if (typeof source !== "object" || typeof source.close !== "function") {

@@ -1,8 +1,9 @@
 import { ResolverClient, type ResolverClientOptions } from "./client/resolver-client.js";
 import { connect } from "./connect.js";
-import { Agent, type AgentOptions, agentOptions } from "./provider/agent.js";
-import { isRegistrar, type Discovery, type Registrar } from "./registry/registry.js";
 import { DiscoveryError } from "./model/errors.js";
+import { Agent } from "./provider/agent.js";
+import { type AgentOptions, checkedOptions } from "./provider/agent-options.js";
+import { type Discovery, isRegistrar, type Registrar } from "./registry/registry.js";
 
 /** What `createAgent` takes. */
 export interface CreateAgentOptions extends AgentOptions {
@@ -22,7 +23,8 @@ export interface CreateResolverOptions extends ResolverClientOptions {
  * @throws {DiscoveryError} `INVALID_OPTION`, naming the option
  */
 export function createAgent(options: CreateAgentOptions): Agent {
-  const { registry, ...rest } = agentOptions(options) as CreateAgentOptions;
+  const { registry, ...rest } = options;
+  checkedOptions(rest); // before a connection is made
   const connection = connect<Registrar>("agent.registry", registry);
   if (!isRegistrar(connection.registry)) {
     throw new DiscoveryError("UNSUPPORTED", "agent.registry only lists instances: nobody can register with it", {
@@ -44,23 +46,63 @@ export function createResolver(options: CreateResolverOptions = {}): ResolverCli
   return new ResolverClient(connection.registry as Discovery, rest, connection.release);
 }
 
-export type { Agent, AgentEvents, AgentOptions, AgentState, AgentUpdate } from "./provider/agent.js";
-export type { ResolverClient, ResolverClientOptions, ServiceOptions } from "./client/resolver-client.js";
-export type { ServiceClient, ServiceFetchInit, ServiceRequestOptions } from "./client/service-client.js";
-export type { CallDefaults, CallOptions, ClientOptions, HostRule } from "./client/options.js";
-export type { ServiceDispatcher } from "./client/dispatcher.js";
-export type { PickOptions, Service, ServiceEvents } from "./consumer/service.js";
-export type { Resolver } from "./consumer/resolver.js";
-export type { Selection } from "./consumer/selection.js";
+export { type HttpOptions, http } from "./adapters/http.js";
+export { staticRegistry } from "./adapters/static.js";
 export type { Balancer, PickContext, Picker } from "./balancer/balancer.js";
 export { roundRobin } from "./balancer/round-robin.js";
-export type { Endpoint, Outcome } from "./endpoint/endpoint.js";
+export type { ServiceDispatcher } from "./client/dispatcher.js";
+export type {
+  CallDefaults,
+  CallOptions,
+  ClientOptions,
+  HostRule,
+} from "./client/options.js";
+export type {
+  ResolverClient,
+  ResolverClientOptions,
+  ServiceOptions,
+} from "./client/resolver-client.js";
+export type {
+  ServiceClient,
+  ServiceFetchInit,
+  ServiceRequestOptions,
+} from "./client/service-client.js";
+export type { Resolver } from "./consumer/resolver.js";
+export type { Selection } from "./consumer/selection.js";
+export type {
+  PickOptions,
+  Service,
+  ServiceEvents,
+} from "./consumer/service.js";
 export type { EjectionCause, EjectionOptions } from "./endpoint/ejection.js";
+export type { Endpoint, Outcome } from "./endpoint/endpoint.js";
 export type { Load } from "./endpoint/load.js";
-export { http, type HttpOptions } from "./adapters/http.js";
-export { staticRegistry } from "./adapters/static.js";
-export { type MemoryRegistry, type MemoryRegistryOptions, memoryRegistry } from "./registry/memory.js";
-export { polling, type PollingOptions } from "./registry/polling.js";
+export {
+  DiscoveryError,
+  type ErrorCode,
+  type ErrorDetails,
+} from "./model/errors.js";
+export type {
+  DeclaredStatus,
+  InstanceInput,
+  InstanceStatus,
+  Protocol,
+  ServiceInstance,
+} from "./model/instance.js";
+export { defineInstance } from "./model/instance.js";
+export type {
+  Difference,
+  Position,
+  RegistryUpdate,
+  Removal,
+  RemovalReason,
+  Snapshot,
+} from "./model/update.js";
+export type { Agent } from "./provider/agent.js";
+export type { AgentEvents, AgentOptions, AgentState, AgentUpdate } from "./provider/agent-options.js";
+export { memoryRegistry } from "./registry/memory.js";
+export type { MemoryRegistry, MemoryRegistryOptions } from "./registry/memory-options.js";
+export { type PollingOptions, polling } from "./registry/polling.js";
 export type {
   Beat,
   CallOptions as RegistryCallOptions,
@@ -72,8 +114,4 @@ export type {
   Registry,
   Renewal,
 } from "./registry/registry.js";
-export type { Difference, Position, RegistryUpdate, Removal, RemovalReason, Snapshot } from "./model/update.js";
-export type { DeclaredStatus, InstanceInput, InstanceStatus, Protocol, ServiceInstance } from "./model/instance.js";
-export { defineInstance } from "./model/instance.js";
-export { DiscoveryError, type ErrorCode, type ErrorDetails } from "./model/errors.js";
 export type { Clock, Random } from "./runtime/clock.js";

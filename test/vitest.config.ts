@@ -7,10 +7,25 @@ export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
     projects: [
-      { extends: true, test: { ...common, name: "unit", include: ["test/**/*.test.ts"], testTimeout: 20_000, hookTimeout: 60_000 } },
       {
         extends: true,
-        test: { ...common, name: "chaos", include: ["test/chaos/**/*.chaos.ts"], fileParallelism: false, testTimeout: 120_000 },
+        test: {
+          ...common,
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          testTimeout: 20_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...common,
+          name: "chaos",
+          include: ["test/chaos/**/*.chaos.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+        },
       },
     ],
   },

@@ -65,7 +65,12 @@ export class SharedWatch {
     try {
       if (this.#readers.size === 0) return;
       const services = Object.fromEntries([...this.#readers].map(([name, readers]) => [name, oldest(readers)]));
-      const lines = this.#client.lines({ method: "POST", path: "/v1/watch", signal, body: { services } });
+      const lines = this.#client.lines({
+        method: "POST",
+        path: "/v1/watch",
+        signal,
+        body: { services },
+      });
       for await (const line of lines) {
         if (signal.aborted) return;
         this.#deliver(line as WireEvent);

@@ -1,5 +1,5 @@
-import { byId, defineInstance, type InstanceInput, type ServiceInstance } from "../model/instance.js";
 import { invalid } from "../model/fields.js";
+import { byId, defineInstance, type InstanceInput, type ServiceInstance } from "../model/instance.js";
 import type { Discovery } from "../registry/registry.js";
 
 /**

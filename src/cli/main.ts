@@ -29,7 +29,9 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
     return name === undefined ? USAGE_ERROR : 0;
   }
   if (name === "--version") {
-    const about = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+    const about = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+      version: string;
+    };
     process.stdout.write(`${about.version}\n`);
     return 0;
   }

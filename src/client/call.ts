@@ -142,7 +142,13 @@ export class Call implements AttemptOwner {
     if (channels.retry.hasSubscribers) {
       const { instance } = last.endpoint;
       const { isTrial } = last;
-      channels.retry.publish({ service: this.#caller.name, instance, error, attempt: this.#tries, isTrial });
+      channels.retry.publish({
+        service: this.#caller.name,
+        instance,
+        error,
+        attempt: this.#tries,
+        isTrial,
+      });
     }
     if (!pause) return this.#try(next, this.now());
     this.#pause = clock.schedule(backoff(pause, this.#sent, random), () => {
@@ -155,7 +161,10 @@ export class Call implements AttemptOwner {
     this.#tried ??= [];
     if (!this.#tried.includes(failed)) this.#tried.push(failed);
     for (;;) {
-      const next = this.#caller.choose({ ...(this.#options.key ? { key: this.#options.key } : {}), tried: this.#tried });
+      const next = this.#caller.choose({
+        ...(this.#options.key ? { key: this.#options.key } : {}),
+        tried: this.#tried,
+      });
       if (!next || this.#speaks(next)) return next;
       this.#tried.push(next);
     }

@@ -55,13 +55,16 @@ export type CallSettings = Required<CallDefaults>;
 export function callSettings(path: string, given: CallDefaults, base?: CallSettings): CallSettings {
   return {
     timeoutMs: durationMs(`${path}.timeoutMs`, given.timeoutMs, base?.timeoutMs ?? TIMEOUT_MS, 1, DAY_MS),
-    tryTimeoutMs: durationMs(`${path}.tryTimeoutMs`, given.tryTimeoutMs, base?.tryTimeoutMs ?? TRY_TIMEOUT_MS, 1, DAY_MS),
+    tryTimeoutMs: durationMs(
+      `${path}.tryTimeoutMs`,
+      given.tryTimeoutMs,
+      base?.tryTimeoutMs ?? TRY_TIMEOUT_MS,
+      1,
+      DAY_MS,
+    ),
     tries: given.tries === undefined ? (base?.tries ?? TRIES) : numberIn(`${path}.tries`, given.tries, 1, 100, true),
   };
 }
-
-/** The keys of {@link CallOptions}, for checks. */
-export const CALL_KEYS = ["timeoutMs", "tryTimeoutMs", "tries"] as const;
 
 /** Turns a rule into a function. @throws {DiscoveryError} `INVALID_OPTION` */
 export function hostRule(path: string, rule: HostRule | undefined): (host: string) => boolean {

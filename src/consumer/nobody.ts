@@ -14,7 +14,10 @@ export function nobodyUsable(about: {
   const { service, registry, state, endpoints, waitMs, cause } = about;
   if (state === "unknown") {
     const message = `${registry} has not told of "${service}" within ${waitMs} ms. Is it running, and is its URL right?`;
-    return new DiscoveryError(cause?.code === "UNAUTHORIZED" ? "UNAUTHORIZED" : "UNAVAILABLE", message, { service, cause });
+    return new DiscoveryError(cause?.code === "UNAUTHORIZED" ? "UNAUTHORIZED" : "UNAVAILABLE", message, {
+      service,
+      cause,
+    });
   }
   if (state === "absent") {
     const message = `${registry} knows no service "${service}". Is the name right, and has a provider registered it?`;

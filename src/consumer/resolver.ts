@@ -2,7 +2,7 @@ import { LRUCache } from "lru-cache";
 import type { Balancer } from "../balancer/balancer.js";
 import { DiscoveryError } from "../model/errors.js";
 import { serviceName } from "../model/fields.js";
-import { Service, type ServiceSettings } from "./service.js";
+import type { Service, ServiceSettings } from "./service.js";
 
 /** How a resolver makes and bounds its services. */
 export interface ResolverSettings<S extends Service> {
@@ -66,7 +66,10 @@ export class Resolver<S extends Service = Service> implements AsyncDisposable {
   }
 
   #find(name: string): S {
-    if (this.#closing) throw new DiscoveryError("CLOSED", "This resolver was closed", { service: name });
+    if (this.#closing)
+      throw new DiscoveryError("CLOSED", "This resolver was closed", {
+        service: name,
+      });
     const watched = this.#watched.get(name);
     if (watched) return watched;
     const { create, settingsFor } = this.#settings;

@@ -1,6 +1,6 @@
 import { type Balancer, isBalancer, type PickContext, type Picker } from "../balancer/balancer.js";
 import type { EjectionCause, EjectionOptions } from "../endpoint/ejection.js";
-import { Endpoint, type EndpointWatcher, type Outcome, reconcile } from "../endpoint/endpoint.js";
+import { type Endpoint, type EndpointWatcher, type Outcome, reconcile } from "../endpoint/endpoint.js";
 import { invalid } from "../model/fields.js";
 import { byId, type ServiceInstance } from "../model/instance.js";
 import type { Cancel, Clock, Random } from "../runtime/clock.js";

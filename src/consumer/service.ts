@@ -179,7 +179,8 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   /** @internal Takes up the watch again if it was let go. */
   resume(): void {
     if (this.#refresh) return;
-    if (this.#closed) throw new DiscoveryError("CLOSED", `The resolver of ${this.name} was closed`, { service: this.name });
+    if (this.#closed)
+      throw new DiscoveryError("CLOSED", `The resolver of ${this.name} was closed`, { service: this.name });
     const { source, clock, random, refreshMs } = this.#settings;
     this.#halt = new AbortController();
     this.#refresh = new Refresh(
@@ -248,14 +249,27 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     const { snapshot } = this;
     this.emit("changed", { snapshot, difference: differs });
     if (channels.update.hasSubscribers) {
-      channels.update.publish({ service: this.name, snapshot, difference: differs, update });
+      channels.update.publish({
+        service: this.name,
+        snapshot,
+        difference: differs,
+        update,
+      });
     }
   }
 
   #takeSnapshot(stale: boolean): Snapshot {
     const { known, state, epoch, warming, doubted } = this.#membership;
     const suspects = Object.freeze([...doubted.keys()]);
-    return Object.freeze({ service: this.name, instances: inOrder(known), state, stale, epoch, warming, suspects });
+    return Object.freeze({
+      service: this.name,
+      instances: inOrder(known),
+      state,
+      stale,
+      epoch,
+      warming,
+      suspects,
+    });
   }
 
   #awaitStale(): void {

@@ -1,4 +1,14 @@
-import { hostName, instanceId, label, type Metadata, metadataOf, numberIn, oneOf, serviceName, tagList } from "./fields.js";
+import {
+  hostName,
+  instanceId,
+  label,
+  type Metadata,
+  metadataOf,
+  numberIn,
+  oneOf,
+  serviceName,
+  tagList,
+} from "./fields.js";
 
 const DECLARED = ["starting", "healthy", "draining"] as const;
 const STATUSES = ["healthy", "unstable", "draining", "failed", "starting"] as const;
@@ -108,11 +118,6 @@ export function inStatus(instance: ServiceInstance, status: InstanceStatus): Ser
 /** Checks what an agent declares of itself. @throws {DiscoveryError} `INVALID_OPTION` */
 export function declaredStatus(field: string, value: unknown): DeclaredStatus {
   return oneOf(field, value, DECLARED);
-}
-
-/** Checks a published status. @throws {DiscoveryError} `INVALID_OPTION` */
-export function instanceStatus(field: string, value: unknown): InstanceStatus {
-  return oneOf(field, value, STATUSES);
 }
 
 /** `host:port` as it stands in a URL: IPv6 in brackets. */

@@ -1,20 +1,26 @@
 import { DiscoveryError } from "../model/errors.js";
-import { invalid, serviceName } from "../model/fields.js";
 import {
   type DeclaredStatus,
   declaredStatus,
   defineInstance,
-  type InstanceInput,
   type ServiceInstance,
   withFields,
 } from "../model/instance.js";
-import type { Lease, Registrar } from "../registry/registry.js";
-import { type Clock, type Random, type Scope, systemClock, systemRandom, whileAwaited } from "../runtime/clock.js";
+import type { Lease } from "../registry/registry.js";
+import { type Scope, systemClock, systemRandom, whileAwaited } from "../runtime/clock.js";
 import { linked, untilAborted, within } from "../runtime/deadline.js";
 import { Emitter } from "../runtime/emitter.js";
 import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
 import { backoff, RECONNECT, retrying } from "../runtime/retry.js";
 import { advertisedHost } from "./address.js";
+import {
+  type AgentEvents,
+  type AgentGround,
+  type AgentOptions,
+  type AgentState,
+  type AgentUpdate,
+  checkedOptions,
+} from "./agent-options.js";
 import { keepAlive } from "./keep-alive.js";
 
 /** A registry answers a registration within this, in milliseconds, or counts as away (Nacos: 3 s). */
@@ -27,58 +33,6 @@ const RESTORE_SPREAD_MS = 1_000;
 const GIVE_WAY = { firstMs: 30_000, factor: 2, capMs: 300_000 } as const;
 /** Errors that trying again cannot mend; before the first registration they end `start()`. */
 const REFUSALS = new Set(["INVALID_OPTION", "REJECTED", "UNAUTHORIZED", "ID_CONFLICT", "UNSUPPORTED"]);
-const INSTANCE_KEYS = ["service", "port", "host", "id", "protocol", "weight", "zone", "version", "tags", "metadata"];
-
-/** Who registers, and how. */
-export interface AgentOptions extends Omit<InstanceInput, "host" | "status" | "ttlMs" | "registeredAt" | "incarnation"> {
-  /**
-   * The address consumers are told.
-   *
-   * @default `MCP_ADVERTISE_HOST`, `POD_IP`, the address this machine uses towards the registry, its first interface
-   */
-  readonly host?: string;
-  /** How long the registration lives without a heartbeat, in milliseconds. @default 30_000, the spec's */
-  readonly ttlMs?: number;
-  /** For tests. @default the real clock */
-  readonly clock?: Clock;
-  /** For tests. @default Math.random */
-  readonly random?: Random;
-}
-
-/** What an agent may change while it is registered. */
-export type AgentUpdate = Partial<Pick<InstanceInput, "weight" | "zone" | "version" | "tags" | "metadata">> & {
-  readonly status?: DeclaredStatus;
-};
-
-/** Where an agent stands. */
-export type AgentState = "idle" | "registering" | "registered" | "lost" | "draining" | "stopped";
-
-/** What can befall a registration. Each event carries one object, so that fields can be added later. */
-export type AgentEvents = {
-  /** The registry took us in: at the start, and whenever a lost lease was won back. */
-  registered(event: { lease: Lease; attempt: number; restored: boolean }): void;
-  /** A try to register failed; the next one follows. */
-  registerFailed(event: { cause: DiscoveryError; attempt: number; retryInMs: number }): void;
-  /** A heartbeat went unanswered; the next one follows soon. */
-  beatMissed(event: { lease: Lease; cause: DiscoveryError }): void;
-  /** The lease is gone: consumers cannot see us. We are registering again by ourselves. */
-  lost(event: { lease: Lease; cause: DiscoveryError }): void;
-  /** Another process has taken our id on our address. We give way for a while. */
-  conflict(event: { cause: DiscoveryError }): void;
-  /** We asked for no new calls, and keep the lease. */
-  draining(event: { instance: ServiceInstance }): void;
-  /** We left. */
-  stopped(event: { deregistered: boolean }): void;
-};
-
-/** What the roof hands an agent: its registry, and what belongs to it. */
-export interface AgentGround {
-  readonly registrar: Registrar;
-  /** Where the registry is, if that is known; helps to choose an address. */
-  readonly registryHost: string | undefined;
-  /** Lets go of the registry, if it is the agent's own. */
-  readonly release: () => Promise<void>;
-}
 
 /**
  * Keeps one instance registered. "Registered" is a state it holds, not an event: whatever happens to the registry, it
@@ -103,9 +57,7 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
   /** @internal Use `createAgent()`. */
   constructor(options: AgentOptions, ground: AgentGround) {
     super();
-    knownKeys("agent", options, [...INSTANCE_KEYS, "ttlMs", "clock", "random"]);
-    serviceName("agent.service", options.service);
-    defineInstance({ ...options, host: options.host ?? "127.0.0.1" }, "agent"); // wrong options fail here, not in start()
+    checkedOptions(options);
     this.#ttlMs = durationMs("agent.ttlMs", options.ttlMs, 30_000, 3_000, 86_400_000);
     this.#options = options;
     this.#ground = ground;
@@ -153,7 +105,9 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     knownKeys("update", fields, ["weight", "zone", "version", "tags", "metadata", "status"]);
     if (fields.status !== undefined) declaredStatus("update.status", fields.status);
     if (!this.#wanted || this.#stopping) {
-      throw new DiscoveryError("NOT_REGISTERED", "Only a started agent can be updated", { service: this.#options.service });
+      throw new DiscoveryError("NOT_REGISTERED", "Only a started agent can be updated", {
+        service: this.#options.service,
+      });
     }
     this.#wanted = withFields(this.#wanted, fields, "update");
     await whileAwaited(this.#tell());
@@ -183,7 +137,10 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
   }
 
   async #start(outer: AbortSignal | undefined): Promise<void> {
-    if (this.#stopping) throw new DiscoveryError("CLOSED", "This agent was stopped", { service: this.#options.service });
+    if (this.#stopping)
+      throw new DiscoveryError("CLOSED", "This agent was stopped", {
+        service: this.#options.service,
+      });
     this.#state = "registering";
     const { signal, release } = linked(this.#halt.signal, outer);
     try {
@@ -258,12 +215,17 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     const { registrar } = this.#ground;
     return new Promise((resolve, reject) => {
       const { signal } = this.#scope;
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      signal.addEventListener("abort", () => reject(signal.reason), {
+        once: true,
+      });
       this.#letGo = keepAlive(
         registrar,
         {
           lease,
-          beat: () => ({ lease: this.#lease ?? lease, status: this.#wanted?.status as DeclaredStatus }),
+          beat: () => ({
+            lease: this.#lease ?? lease,
+            status: this.#wanted?.status as DeclaredStatus,
+          }),
           renewed: () => void this.#tell().catch(() => {}), // what the registry missed, it is told now
           missed: (cause) => this.emit("beatMissed", { lease, cause }),
           lost: resolve,
@@ -302,7 +264,11 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
   async #leave(): Promise<void> {
     const lease = this.#lease;
     this.#letGo();
-    this.#halt.abort(new DiscoveryError("CLOSED", "The agent was stopped", { service: this.#options.service }));
+    this.#halt.abort(
+      new DiscoveryError("CLOSED", "The agent was stopped", {
+        service: this.#options.service,
+      }),
+    );
     await this.#holding.catch(() => {});
     const deregistered = lease ? await this.#deregister(lease) : false;
     this.#lease = undefined;
@@ -318,7 +284,11 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     const scope = { clock, random, signal: new AbortController().signal };
     const leave = async (signal: AbortSignal): Promise<void> => {
       if (!registrar.capabilities.reasons && this.#wanted) {
-        await registrar.update(lease, withFields(this.#wanted, { status: "draining" }), { signal }).catch(() => {});
+        await registrar
+          .update(lease, withFields(this.#wanted, { status: "draining" }), {
+            signal,
+          })
+          .catch(() => {});
       }
       const pauses = { ...RECONNECT, tries: 3 };
       await retrying(pauses, { clock, random, signal }, () => registrar.deregister(lease, { signal }));
@@ -333,12 +303,9 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
 
   #named(error: unknown, what: string): DiscoveryError {
     if (DiscoveryError.is(error)) return error;
-    return new DiscoveryError("UNAVAILABLE", `The ${what} failed`, { cause: error, service: this.#options.service });
+    return new DiscoveryError("UNAVAILABLE", `The ${what} failed`, {
+      cause: error,
+      service: this.#options.service,
+    });
   }
-}
-
-/** For error messages of options that are missing altogether. */
-export function agentOptions(given: unknown): AgentOptions {
-  if (typeof given !== "object" || given === null) throw invalid("agent", given, "an object of options");
-  return given as AgentOptions;
 }

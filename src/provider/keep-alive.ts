@@ -134,7 +134,9 @@ class KeepAlive {
     }
     const why = unknown ?? "the registry began anew";
     this.#drop(entry);
-    entry.held.lost(new DiscoveryError("LEASE_LOST", `${this.#registrar.name} no longer knows ${lease.instance.id}: ${why}`));
+    entry.held.lost(
+      new DiscoveryError("LEASE_LOST", `${this.#registrar.name} no longer knows ${lease.instance.id}: ${why}`),
+    );
   }
 
   #missed(entry: Entry, cause: DiscoveryError): void {
@@ -148,6 +150,11 @@ class KeepAlive {
   }
 
   #tell(leases: number, error: DiscoveryError | undefined): void {
-    if (channels.heartbeat.hasSubscribers) channels.heartbeat.publish({ registry: this.#registrar.name, leases, error });
+    if (channels.heartbeat.hasSubscribers)
+      channels.heartbeat.publish({
+        registry: this.#registrar.name,
+        leases,
+        error,
+      });
   }
 }

@@ -4,11 +4,12 @@ import { numberIn } from "../model/fields.js";
 import { type DeclaredStatus, enlisted, inStatus, type ServiceInstance, sameInstance } from "../model/instance.js";
 import type { Position, RegistryUpdate, RemovalReason } from "../model/update.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
-import { untilAborted } from "../runtime/deadline.js";
 import { durationMs, knownKeys } from "../runtime/options.js";
 import { type Held, LeaseTable, newLeaseId } from "./lease-table.js";
-import type { Beat, CallOptions, Deregistration, Lease, Registry, Renewal } from "./registry.js";
+import type { MemoryRegistry, MemoryRegistryOptions } from "./memory-options.js";
+import type { Beat, CallOptions, Deregistration, Lease, Renewal } from "./registry.js";
 import { ServiceRecord } from "./service-record.js";
+import { Waiting } from "./waiting.js";
 
 /** The spec's `ttl` field: 3 s (a lost beat must be survivable) to a day. */
 const TTL_MS = { min: 3_000, max: 86_400_000 } as const;
@@ -20,36 +21,6 @@ const LIMITS = { services: 10_000, instances: 100_000 } as const;
 const FORGET_MS = 5 * 60_000;
 /** How many ended leases are remembered, so that a late beat learns why. */
 const ENDED = 10_000;
-
-/** How a memory registry behaves. */
-export interface MemoryRegistryOptions {
-  /** @default the real clock */
-  readonly clock?: Clock;
-  /**
-   * How long after its start it says `warming`, in milliseconds: it knows nobody yet, so absence proves nothing.
-   *
-   * @default 30_000, the default ttl: every agent alive beats within it
-   */
-  readonly warmingMs?: number;
-  /** Names this life of the registry. @default random */
-  readonly epoch?: string;
-}
-
-/** A registry in this process's memory: the reference for all others, and what the embedded server serves. */
-export interface MemoryRegistry extends Registry {
-  readonly epoch: string;
-  /** Rises by one with every change. */
-  readonly revision: number;
-  readonly warming: boolean;
-  /** How many registrations are alive. */
-  readonly size: number;
-  watch(service: string, options: CallOptions & { readonly since?: Position | undefined }): AsyncGenerator<RegistryUpdate>;
-  services(options?: Partial<CallOptions>): Promise<readonly string[]>;
-  /** The live lease of that id. */
-  lease(id: string): Lease | undefined;
-  /** Instances of a service that failed within the last five minutes. */
-  failed(service: string): readonly ServiceInstance[];
-}
 
 interface HeldInstance extends Held {
   readonly instance: ServiceInstance;
@@ -78,7 +49,7 @@ class Memory implements MemoryRegistry {
   readonly #services = new Map<string, ServiceRecord>();
   readonly #holders = new Map<string, HeldInstance>();
   readonly #ended = new Map<string, RemovalReason>();
-  readonly #waiting = new Map<string, Set<() => void>>();
+  readonly #waiting = new Waiting();
   readonly #endWarming: () => void;
   #revision = 0;
   #warming: boolean;
@@ -113,12 +84,16 @@ class Memory implements MemoryRegistry {
     else if (this.#leases.size >= LIMITS.instances) throw full(`${LIMITS.instances} instances`);
     const record = this.#recordFor(instance.service);
     const incarnation = ++this.#revision;
-    const life = enlisted(instance, { ttlMs, registeredAt: this.#clock.wall(), incarnation });
+    const life = enlisted(instance, {
+      ttlMs,
+      registeredAt: this.#clock.wall(),
+      incarnation,
+    });
     const held = { leaseId: newLeaseId(), ttlMs, instance: life };
     this.#holders.set(keyOf(life), held);
     this.#leases.grant(held);
     record.put(life, incarnation);
-    this.#wake(life.service);
+    this.#waiting.wake(life.service);
     return this.#leaseOf(held, earlier !== undefined);
   }
 
@@ -144,7 +119,9 @@ class Memory implements MemoryRegistry {
     const { ttlMs, registeredAt, incarnation } = held.instance;
     const next = enlisted(instance, { ttlMs, registeredAt, incarnation });
     if (keyOf(next) !== keyOf(held.instance) || !sameAddress(next, held.instance)) {
-      throw new DiscoveryError("INVALID_OPTION", "An update changes neither id, service, host nor port", { field: "id" });
+      throw new DiscoveryError("INVALID_OPTION", "An update changes neither id, service, host nor port", {
+        field: "id",
+      });
     }
     return this.#leaseOf(this.#publish(held, next), false);
   }
@@ -171,7 +148,7 @@ class Memory implements MemoryRegistry {
     let sawWarming: boolean | undefined;
     while (!signal.aborted) {
       this.#open();
-      const change = this.#changeOf(service, signal);
+      const change = this.#waiting.changeOf(service, signal);
       const first = sawWarming === undefined;
       const warmed = sawWarming === true && !this.#warming;
       const update = warmed ? this.#snapshot(service) : this.#after(service, position);
@@ -201,7 +178,7 @@ class Memory implements MemoryRegistry {
     this.#closed = true;
     this.#endWarming();
     this.#leases.close();
-    for (const service of [...this.#waiting.keys()]) this.#wake(service);
+    this.#waiting.wakeAll();
   }
 
   #open(): void {
@@ -213,7 +190,13 @@ class Memory implements MemoryRegistry {
     const { epoch } = this;
     const warming = this.#warming;
     if (!record) return { type: "absent", epoch, warming };
-    return { type: "reset", instances: record.list(), position: this.#positionOf(record.revision), epoch, warming };
+    return {
+      type: "reset",
+      instances: record.list(),
+      position: this.#positionOf(record.revision),
+      epoch,
+      warming,
+    };
   }
 
   #after(service: string, since: Position | undefined): RegistryUpdate {
@@ -238,7 +221,14 @@ class Memory implements MemoryRegistry {
   }
 
   #leaseOf({ leaseId: id, ttlMs, instance }: HeldInstance, replaced: boolean): Lease {
-    return { id, instance, ttlMs, heartbeatMs: ttlMs / BEATS_PER_TTL, epoch: this.epoch, replaced };
+    return {
+      id,
+      instance,
+      ttlMs,
+      heartbeatMs: ttlMs / BEATS_PER_TTL,
+      epoch: this.epoch,
+      replaced,
+    };
   }
 
   /** The newer holder of an id takes over on the same address; on another it is refused. */
@@ -264,7 +254,7 @@ class Memory implements MemoryRegistry {
     this.#leases.replace(next);
     this.#holders.set(keyOf(instance), next);
     this.#recordFor(instance.service).put(instance, ++this.#revision);
-    this.#wake(instance.service);
+    this.#waiting.wake(instance.service);
     return next;
   }
 
@@ -272,7 +262,7 @@ class Memory implements MemoryRegistry {
     this.#remember(leaseId, reason);
     this.#holders.delete(keyOf(instance));
     this.#recordFor(instance.service).remove(instance, reason, ++this.#revision, this.#clock.now());
-    this.#wake(instance.service);
+    this.#waiting.wake(instance.service);
   }
 
   #remember(leaseId: string, reason: RemovalReason): void {
@@ -299,32 +289,9 @@ class Memory implements MemoryRegistry {
     if (this.#services.size >= LIMITS.services) throw full(`${LIMITS.services} services`);
   }
 
-  /** Resolves at the next change of a service, or when the signal aborts. */
-  #changeOf(service: string, signal: AbortSignal): Promise<void> {
-    const waiting = this.#waiting.get(service) ?? new Set();
-    this.#waiting.set(service, waiting);
-    let wake = (): void => {};
-    const change = new Promise<void>((resolve) => {
-      wake = resolve;
-      waiting.add(resolve);
-    });
-    const done = (): void => {
-      waiting.delete(wake);
-      if (waiting.size === 0 && this.#waiting.get(service) === waiting) this.#waiting.delete(service);
-    };
-    return untilAborted(change, signal).then(done, done);
-  }
-
-  #wake(service: string): void {
-    const waiting = this.#waiting.get(service);
-    if (!waiting) return;
-    this.#waiting.delete(service);
-    for (const wake of waiting) wake();
-  }
-
   #warmed(): void {
     this.#warming = false;
-    for (const service of [...this.#waiting.keys()]) this.#wake(service);
+    this.#waiting.wakeAll();
   }
 }
 

@@ -21,7 +21,10 @@ export interface PollingOptions {
  *
  * @throws {DiscoveryError} `INVALID_OPTION`
  */
-export function polling(source: Discovery, options: PollingOptions = {}): Discovery & Required<Pick<Discovery, "watch">> {
+export function polling(
+  source: Discovery,
+  options: PollingOptions = {},
+): Discovery & Required<Pick<Discovery, "watch">> {
   knownKeys("polling", options, ["intervalMs", "clock", "random"]);
   const intervalMs = durationMs("polling.intervalMs", options.intervalMs, 30_000, 100, 86_400_000);
   const { clock = systemClock, random = systemRandom } = options;
@@ -42,7 +45,11 @@ export function polling(source: Discovery, options: PollingOptions = {}): Discov
 
   return {
     name: source.name,
-    capabilities: { ...source.capabilities, watch: "poll", quietMs: intervalMs * 3 },
+    capabilities: {
+      ...source.capabilities,
+      watch: "poll",
+      quietMs: intervalMs * 3,
+    },
     watch,
     list: (service, call) => source.list(service, call),
     services: async (call) => (await source.services?.(call)) ?? [],

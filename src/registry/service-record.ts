@@ -1,5 +1,5 @@
 import type { ServiceInstance } from "../model/instance.js";
-import { inOrder, type Removal, type RemovalReason, type RegistryUpdate } from "../model/update.js";
+import { inOrder, type RegistryUpdate, type Removal, type RemovalReason } from "../model/update.js";
 
 /** How many changes of a service can be replayed to a watcher that comes back; beyond that it gets a snapshot. */
 const HISTORY = 1_000;
@@ -47,7 +47,8 @@ export class ServiceRecord {
     this.instances.delete(instance.id);
     if (this.instances.size === 0) this.emptySince = now;
     this.#purgeTombstones(now);
-    if (reason === "expired" || reason === "probe_failed") this.#tombstones.set(instance.id, { instance, buriedAt: now });
+    if (reason === "expired" || reason === "probe_failed")
+      this.#tombstones.set(instance.id, { instance, buriedAt: now });
     this.#note({ revision, id: instance.id, instance: undefined, reason });
   }
 

@@ -56,14 +56,28 @@ export function httpClient({ name, origin, headers = {} }: HttpClientOptions): H
     bodyTimeout: 0,
   });
 
-  const send = async (request: HttpRequest): Promise<{ status: number; headers: HttpResponse["headers"]; body: Readable }> => {
+  const send = async (
+    request: HttpRequest,
+  ): Promise<{
+    status: number;
+    headers: HttpResponse["headers"];
+    body: Readable;
+  }> => {
     const json = request.body === undefined ? undefined : JSON.stringify(request.body);
     try {
-      const { statusCode, headers: answered, body } = await pool.request({
+      const {
+        statusCode,
+        headers: answered,
+        body,
+      } = await pool.request({
         method: request.method,
         path: request.path,
         signal: request.signal,
-        headers: { ...headers, ...(json === undefined ? {} : { "content-type": "application/json" }), ...request.headers },
+        headers: {
+          ...headers,
+          ...(json === undefined ? {} : { "content-type": "application/json" }),
+          ...request.headers,
+        },
         body: json ?? null,
       });
       return { status: statusCode, headers: answered, body };
@@ -130,7 +144,8 @@ async function readAll(name: string, request: HttpRequest, body: Readable): Prom
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > MAX_BODY_BYTES) throw new DiscoveryError("PROTOCOL", `${said(name, request)} more than ${MAX_BODY_BYTES} bytes`);
+      if (size > MAX_BODY_BYTES)
+        throw new DiscoveryError("PROTOCOL", `${said(name, request)} more than ${MAX_BODY_BYTES} bytes`);
       chunks.push(chunk);
     }
   } catch (cause) {
@@ -145,7 +160,8 @@ async function* linesOf(body: Readable): AsyncGenerator<string> {
   for await (const chunk of body as AsyncIterable<string>) {
     rest += chunk;
     if (!chunk.includes("\n")) {
-      if (rest.length > MAX_LINE_LENGTH) throw new DiscoveryError("PROTOCOL", `A line of over ${MAX_LINE_LENGTH} characters`);
+      if (rest.length > MAX_LINE_LENGTH)
+        throw new DiscoveryError("PROTOCOL", `A line of over ${MAX_LINE_LENGTH} characters`);
       continue;
     }
     const lines = rest.split("\n");
@@ -174,7 +190,13 @@ function failure(name: string, { method, path, signal }: HttpRequest, cause: unk
   return new DiscoveryError("UNAVAILABLE", `${name} did not answer ${method} ${path}: ${text}`, { cause });
 }
 
-function refusal(name: string, request: HttpRequest, status: number, headers: HttpResponse["headers"], text: string): DiscoveryError {
+function refusal(
+  name: string,
+  request: HttpRequest,
+  status: number,
+  headers: HttpResponse["headers"],
+  text: string,
+): DiscoveryError {
   const problem = problemIn(text);
   const message = `${said(name, request)} ${status}${problem.detail ? `: ${problem.detail}` : ""}`;
   const seconds = Number(headers["retry-after"]);
@@ -189,7 +211,10 @@ function refusal(name: string, request: HttpRequest, status: number, headers: Ht
 function problemIn(text: string): { detail?: string; code?: string } {
   try {
     const { detail, code } = JSON.parse(text) as Record<string, unknown>;
-    return { ...(typeof detail === "string" ? { detail } : {}), ...(typeof code === "string" ? { code } : {}) };
+    return {
+      ...(typeof detail === "string" ? { detail } : {}),
+      ...(typeof code === "string" ? { code } : {}),
+    };
   } catch {
     return {};
   }

@@ -8,7 +8,8 @@ import { invalid, numberIn } from "../model/fields.js";
  * @throws {DiscoveryError} `INVALID_OPTION`
  */
 export function knownKeys(path: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) throw invalid(path, options, "an object");
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    throw invalid(path, options, "an object");
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue;
     const field = `${path}.${key}`;

@@ -1,5 +1,5 @@
-import type { Registry } from "../registry/registry.js";
 import type { RegistryUpdate } from "../model/update.js";
+import type { Registry } from "../registry/registry.js";
 import { revisionOf, toEvent } from "../wire/json.js";
 
 /** A line for all readers: made once, however many there are. */
@@ -79,5 +79,10 @@ export class Hub {
 export function lineOf(service: string, update: RegistryUpdate): Line {
   const text = Buffer.from(`${JSON.stringify(toEvent(service, update))}\n`);
   const revision = update.type === "absent" ? 0 : revisionOf(update.position);
-  return { text, type: update.type, revision, since: update.type === "change" ? revisionOf(update.since) : 0 };
+  return {
+    text,
+    type: update.type,
+    revision,
+    since: update.type === "change" ? revisionOf(update.since) : 0,
+  };
 }

@@ -1,1 +1,5 @@
-export { createRegistryServer, type RegistryServer, type RegistryServerOptions } from "./server.js";
+export {
+  createRegistryServer,
+  type RegistryServer,
+  type RegistryServerOptions,
+} from "./server.js";

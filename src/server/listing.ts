@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { brotliCompress, gzip } from "node:zlib";
 import { inStatus, type ServiceInstance } from "../model/instance.js";
 import type { RegistryUpdate } from "../model/update.js";
-import type { MemoryRegistry } from "../registry/memory.js";
+import type { MemoryRegistry } from "../registry/memory-options.js";
 import type { Registry } from "../registry/registry.js";
 import type { Clock } from "../runtime/clock.js";
 import { epochOf, revisionOf, toWire } from "../wire/json.js";
@@ -12,7 +12,10 @@ import { Problem } from "./problem.js";
 /** Below this, in bytes, compressing costs more than it saves. */
 const MIN_COMPRESSED = 1_024;
 const FILTERS = new Set(["status", "tag", "zone", "version"]);
-const compressors = { br: promisify(brotliCompress), gzip: promisify(gzip) } as const;
+const compressors = {
+  br: promisify(brotliCompress),
+  gzip: promisify(gzip),
+} as const;
 type Encoding = keyof typeof compressors | "identity";
 
 interface Prepared {
@@ -33,13 +36,22 @@ export class Listing {
     this.#clock = clock;
   }
 
-  async answer(request: IncomingMessage, response: ServerResponse, service: string, query: URLSearchParams): Promise<void> {
+  async answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    service: string,
+    query: URLSearchParams,
+  ): Promise<void> {
     const filters = [...query].filter(([key]) => FILTERS.has(key) || key.startsWith("meta."));
     const since = query.get("since") ?? undefined;
     const update = await this.#update(service, since, query.get("wait"), response);
     if (update.type === "absent" && !update.warming && !filters.some(([, value]) => value === "failed")) {
       const detail = `No service "${service}" was ever registered here`;
-      throw new Problem(404, "SERVICE_UNKNOWN", detail, { service_name: service, epoch: update.epoch, warming: false });
+      throw new Problem(404, "SERVICE_UNKNOWN", detail, {
+        service_name: service,
+        epoch: update.epoch,
+        warming: false,
+      });
     }
     if (filters.length > 0) return this.#filtered(response, service, update, filters);
     const prepared = this.#prepare(service, update);
@@ -59,22 +71,35 @@ export class Listing {
   }
 
   /** The list now, or once it differs from `since`, if the caller is willing to wait. */
-  async #update(service: string, since: string | undefined, wait: string | null, response: ServerResponse): Promise<RegistryUpdate> {
+  async #update(
+    service: string,
+    since: string | undefined,
+    wait: string | null,
+    response: ServerResponse,
+  ): Promise<RegistryUpdate> {
     const halt = new AbortController();
     const full = (): Promise<RegistryUpdate> => this.#registry.list(service, { signal: halt.signal });
     if (wait === null || since === undefined || !this.#registry.watch) return full();
     const seconds = Number(wait);
-    if (!(seconds >= 0 && seconds <= 60)) throw new Problem(422, "REJECTED", "wait must be 0 to 60 seconds", { field: "wait" });
+    if (!(seconds >= 0 && seconds <= 60))
+      throw new Problem(422, "REJECTED", "wait must be 0 to 60 seconds", {
+        field: "wait",
+      });
     response.once("close", () => halt.abort());
     const cancel = this.#clock.schedule(seconds * 1_000, () => halt.abort());
     try {
-      for await (const update of this.#registry.watch(service, { since, signal: halt.signal })) {
+      for await (const update of this.#registry.watch(service, {
+        since,
+        signal: halt.signal,
+      })) {
         if (update.type !== "current") break;
       }
     } finally {
       cancel();
     }
-    return this.#registry.list(service, { signal: new AbortController().signal });
+    return this.#registry.list(service, {
+      signal: new AbortController().signal,
+    });
   }
 
   #prepare(service: string, update: RegistryUpdate): Prepared {
@@ -96,7 +121,10 @@ export class Listing {
     const live = update.type === "reset" ? update.instances : [];
     const all = [...live, ...failed.map((instance) => inStatus(instance, "failed"))];
     const matching = all.filter((instance) => filters.every(([key, value]) => matches(instance, key, value)));
-    response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" });
+    response.writeHead(200, {
+      "content-type": "application/json",
+      "cache-control": "no-store",
+    });
     response.end(serialised(service, update, matching));
   }
 }

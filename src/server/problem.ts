@@ -36,13 +36,17 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 };
 
 /** What the wire calls our own fields. */
-const WIRE_FIELDS: Readonly<Record<string, string>> = { service: "service_name", ttlMs: "ttl" };
+const WIRE_FIELDS: Readonly<Record<string, string>> = {
+  service: "service_name",
+  ttlMs: "ttl",
+};
 
 /** Any error as a refusal; what nobody foresaw is a 500 that tells nothing of our inside. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (!DiscoveryError.is(error)) return new Problem(500, "INTERNAL", "The registry failed to answer");
-  const code = error.code === "LEASE_LOST" ? "LEASE_UNKNOWN" : error.code === "INVALID_OPTION" ? "REJECTED" : error.code;
+  const code =
+    error.code === "LEASE_LOST" ? "LEASE_UNKNOWN" : error.code === "INVALID_OPTION" ? "REJECTED" : error.code;
   const field = error.field === undefined ? undefined : wireName(error.field);
   const detail = error.message.replace(/ \([A-Z_]+\)$/, "").replace(error.field ?? "", field ?? "");
   return new Problem(STATUS[error.code] ?? 500, code, detail, field === undefined ? {} : { field });
@@ -57,9 +61,21 @@ function wireName(field: string): string {
 export function sendProblem(response: ServerResponse, error: unknown): void {
   const { status, code, message, extra, headers } = problemOf(error);
   if (response.headersSent || response.destroyed) return void response.destroy();
-  const body = { type: "about:blank", title: code, status, code, detail: message, request_id: randomUUID(), ...extra };
+  const body = {
+    type: "about:blank",
+    title: code,
+    status,
+    code,
+    detail: message,
+    request_id: randomUUID(),
+    ...extra,
+  };
   const json = JSON.stringify(body);
   const type = "application/problem+json";
-  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(json), ...headers });
+  response.writeHead(status, {
+    "content-type": type,
+    "content-length": Buffer.byteLength(json),
+    ...headers,
+  });
   response.end(json);
 }

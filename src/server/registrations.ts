@@ -1,7 +1,7 @@
 import { DiscoveryError } from "../model/errors.js";
 import { numberIn } from "../model/fields.js";
 import { type DeclaredStatus, declaredStatus, type ServiceInstance } from "../model/instance.js";
-import type { MemoryRegistry } from "../registry/memory.js";
+import type { MemoryRegistry } from "../registry/memory-options.js";
 import type { Beat, Lease, Registry } from "../registry/registry.js";
 import { fromWire, toWire, type WireInstance } from "../wire/json.js";
 import type { Fields } from "./body.js";
@@ -37,7 +37,10 @@ export class Registrations {
     const status = declaredStatus("status", fields["status"] ?? "healthy");
     const id = rest["id"] ?? node_id;
     const instance = fromWire(registration({ ...rest, ...(id === undefined ? {} : { id }), status }), "instance");
-    const lease = await this.#registry.register(instance, { ttlMs: ttl * 1_000, signal });
+    const lease = await this.#registry.register(instance, {
+      ttlMs: ttl * 1_000,
+      signal,
+    });
     this.#keep(lease);
     const { heartbeatMs, ttlMs, epoch, replaced } = lease;
     const body = {
@@ -66,9 +69,20 @@ export class Registrations {
     for (const id of lost.keys()) this.#leases.delete(id);
     if (single && lost.size > 0) throw this.#unknown((beats[0] as Beat).lease.id, [...lost.values()][0]);
     const kept = beats.filter(({ lease }) => !lost.has(lease.id));
-    const renewed = kept.map(({ lease: { id } }) => ({ lease_id: id, status: this.#find(id)?.instance.status }));
+    const renewed = kept.map(({ lease: { id } }) => ({
+      lease_id: id,
+      status: this.#find(id)?.instance.status,
+    }));
     const gone = [...lost].map(([lease_id, reason]) => ({ lease_id, reason }));
-    return { status: 200, body: { renewed, unknown: gone, epoch, warming: this.#registry.warming ?? false } };
+    return {
+      status: 200,
+      body: {
+        renewed,
+        unknown: gone,
+        epoch,
+        warming: this.#registry.warming ?? false,
+      },
+    };
   }
 
   async update(fields: Fields, signal: AbortSignal): Promise<Answer> {
@@ -103,9 +117,14 @@ export class Registrations {
     const fields = typeof each === "object" && each !== null ? (each as Fields) : {};
     const id = leaseIdIn(fields, path);
     const { status, load } = fields;
-    const declared: DeclaredStatus | undefined = status === undefined ? undefined : declaredStatus(`${path}status`, status);
+    const declared: DeclaredStatus | undefined =
+      status === undefined ? undefined : declaredStatus(`${path}status`, status);
     const busy = load === undefined ? undefined : numberIn(`${path}load`, load, 0, 1_000);
-    return { lease: this.#find(id) ?? bareLease(id), status: declared, load: busy };
+    return {
+      lease: this.#find(id) ?? bareLease(id),
+      status: declared,
+      load: busy,
+    };
   }
 
   #unknown(id: string, reason: string | undefined): Problem {
@@ -118,7 +137,9 @@ export class Registrations {
 function registration(fields: Fields): WireInstance {
   for (const field of ["service_name", "host", "port"]) {
     if (fields[field] === undefined) {
-      throw new DiscoveryError("INVALID_OPTION", `${field} is missing`, { field });
+      throw new DiscoveryError("INVALID_OPTION", `${field} is missing`, {
+        field,
+      });
     }
   }
   return fields;
@@ -127,10 +148,17 @@ function registration(fields: Fields): WireInstance {
 function leaseIdIn(fields: Fields, path = ""): string {
   const id = fields["lease_id"];
   if (typeof id === "string" && id.length > 0 && id.length <= 512) return id;
-  throw new Problem(422, "REJECTED", `${path}lease_id must be the lease_id that register answered`, { field: `${path}lease_id` });
+  throw new Problem(422, "REJECTED", `${path}lease_id must be the lease_id that register answered`, {
+    field: `${path}lease_id`,
+  });
 }
 
 /** A lease of which only the name is known: enough to ask the registry about it. */
 function bareLease(id: string): Lease {
-  return { id, instance: undefined as unknown as ServiceInstance, ttlMs: 0, heartbeatMs: 0 };
+  return {
+    id,
+    instance: undefined as unknown as ServiceInstance,
+    ttlMs: 0,
+    heartbeatMs: 0,
+  };
 }

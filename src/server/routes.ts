@@ -13,13 +13,18 @@ import { type Wanted, WatchStream } from "./watch.js";
 const MAX_WATCHED = 1_024;
 const SERVICES = "/v1/services";
 const NO_QUERY = new URLSearchParams();
-const ABOUT = "This is an MCP (Microservice Communication Protocol) registry. Try GET /v1/services and GET /v1/status.\n";
+const ABOUT =
+  "This is an MCP (Microservice Communication Protocol) registry. Try GET /v1/services and GET /v1/status.\n";
 
 type Post = (fields: Fields, signal: AbortSignal) => Promise<Answer>;
 
 /** From requests to what answers them. Never throws: what fails is answered. */
 export class Routes {
-  readonly #registry: Registry & { readonly revision?: number; readonly warming?: boolean; readonly epoch?: string };
+  readonly #registry: Registry & {
+    readonly revision?: number;
+    readonly warming?: boolean;
+    readonly epoch?: string;
+  };
   readonly #clock: Clock;
   readonly #names: ReadonlySet<string> | undefined;
   readonly #hub: Hub;
@@ -112,8 +117,13 @@ export class Routes {
     for (const service_name of names.filter((name) => name.startsWith(prefix))) {
       const update = await this.#registry.list(service_name, { signal });
       const statuses: Record<string, number> = {};
-      for (const { status } of update.type === "reset" ? update.instances : []) statuses[status] = (statuses[status] ?? 0) + 1;
-      services.push({ service_name, instances: update.type === "reset" ? update.instances.length : 0, statuses });
+      for (const { status } of update.type === "reset" ? update.instances : [])
+        statuses[status] = (statuses[status] ?? 0) + 1;
+      services.push({
+        service_name,
+        instances: update.type === "reset" ? update.instances.length : 0,
+        statuses,
+      });
     }
     return { status: 200, body: { services } };
   }
@@ -121,7 +131,18 @@ export class Routes {
   async #status(): Promise<Answer> {
     const { name, epoch, revision, warming = false } = this.#registry;
     const services = (await this.#registry.services?.({ signal: this.#halt.signal }))?.length ?? 0;
-    return { status: 200, body: { status: "ok", protocol: 1, registry: name, epoch, revision, warming, services } };
+    return {
+      status: 200,
+      body: {
+        status: "ok",
+        protocol: 1,
+        registry: name,
+        epoch,
+        revision,
+        warming,
+        services,
+      },
+    };
   }
 }
 
@@ -147,7 +168,10 @@ function decoded(part: string): string {
 
 function sendJson(response: ServerResponse, { status, body }: Answer): void {
   const json = JSON.stringify(body);
-  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(json) });
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(json),
+  });
   response.end(json);
 }
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import type { Registry } from "../registry/registry.js";
 import type { Cancel, Clock } from "../runtime/clock.js";
-import { type Hub, type Line, lineOf, type Listener } from "./hub.js";
+import { type Hub, type Line, type Listener, lineOf } from "./hub.js";
 
 /** Time between two signs of life, in milliseconds. */
 const PING_MS = 15_000;

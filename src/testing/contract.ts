@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { DiscoveryError } from "../model/errors.js";
 import { defineInstance, type InstanceInput } from "../model/instance.js";
-import type { Position, RegistryUpdate } from "../model/update.js";
+import type { Position } from "../model/update.js";
 import type { Lease, Registry } from "../registry/registry.js";
+import { reading } from "./contract-reader.js";
 
 /** A registry to be tested, fresh for each case. */
 export interface ContractSubject {
@@ -33,7 +34,10 @@ export function registryContract(
   has: { readonly time: boolean } = { time: true },
 ): readonly ContractCase[] {
   const stories = has.time ? { ...ALWAYS, ...WITH_TIME } : ALWAYS;
-  return Object.entries(stories).map(([name, story]) => ({ name, run: () => told(make, story) }));
+  return Object.entries(stories).map(([name, story]) => ({
+    name,
+    run: () => told(make, story),
+  }));
 }
 
 async function told(make: () => Promise<ContractSubject>, story: Story): Promise<void> {
@@ -49,11 +53,24 @@ async function told(make: () => Promise<ContractSubject>, story: Story): Promise
 
 const ALWAYS: Readonly<Record<string, Story>> = {
   "lists what was registered, with every field": async ({ registry, signal }) => {
-    const fields = { weight: 2.5, zone: "eu-1", version: "v1.2", tags: ["blue"], metadata: { env: "prod" } };
-    await register(registry, signal, { host: "::1", protocol: "https", ...fields });
+    const fields = {
+      weight: 2.5,
+      zone: "eu-1",
+      version: "v1.2",
+      tags: ["blue"],
+      metadata: { env: "prod" },
+    };
+    await register(registry, signal, {
+      host: "::1",
+      protocol: "https",
+      ...fields,
+    });
     const [instance] = await idsAndMore(registry, signal);
     assert.equal(instance?.id, "orders@[::1]:3000");
-    assert.deepEqual({ ...instance, metadata: { ...instance?.metadata } }, { ...instance, ...fields, protocol: "https" });
+    assert.deepEqual(
+      { ...instance, metadata: { ...instance?.metadata } },
+      { ...instance, ...fields, protocol: "https" },
+    );
   },
   "answers with the ttl and the beat interval that hold": async ({ registry, signal }) => {
     const lease = await register(registry, signal);
@@ -77,7 +94,10 @@ const ALWAYS: Readonly<Record<string, Story>> = {
     const older = await register(registry, signal);
     const newer = await register(registry, signal);
     const { unknown } = await registry.renew([{ lease: older }, { lease: newer }], { signal });
-    assert.deepEqual(unknown.map(({ lease, reason }) => [lease.id, reason]), [[older.id, "replaced"]]);
+    assert.deepEqual(
+      unknown.map(({ lease, reason }) => [lease.id, reason]),
+      [[older.id, "replaced"]],
+    );
   },
   "gives each life of an id another incarnation": async ({ registry, signal }) => {
     await register(registry, signal);
@@ -88,8 +108,13 @@ const ALWAYS: Readonly<Record<string, Story>> = {
   },
   "refuses an id that a live instance holds on another address": async ({ registry, signal }) => {
     await register(registry, signal, { id: "one" });
-    await assert.rejects(register(registry, signal, { id: "one", port: 4_000 }), (error) => DiscoveryError.is(error, "ID_CONFLICT"));
-    assert.deepEqual((await idsAndMore(registry, signal)).map(({ port }) => port), [3_000]);
+    await assert.rejects(register(registry, signal, { id: "one", port: 4_000 }), (error) =>
+      DiscoveryError.is(error, "ID_CONFLICT"),
+    );
+    assert.deepEqual(
+      (await idsAndMore(registry, signal)).map(({ port }) => port),
+      [3_000],
+    );
   },
   "removes nobody for the late deregistration of an earlier life": async ({ registry, signal }) => {
     const older = await register(registry, signal);
@@ -108,7 +133,10 @@ const ALWAYS: Readonly<Record<string, Story>> = {
     const alive = await register(registry, signal, { port: 3_002 });
     await registry.deregister(gone, { signal });
     const { unknown } = await registry.renew([{ lease: gone }, { lease: alive }], { signal });
-    assert.deepEqual(unknown.map(({ lease }) => lease.id), [gone.id]);
+    assert.deepEqual(
+      unknown.map(({ lease }) => lease.id),
+      [gone.id],
+    );
   },
   "publishes an update and keeps the life": async ({ registry, signal }) => {
     const lease = await register(registry, signal);
@@ -122,16 +150,23 @@ const ALWAYS: Readonly<Record<string, Story>> = {
   "refuses to update a lease it does not know": async ({ registry, signal }) => {
     const lease = await register(registry, signal);
     await registry.deregister(lease, { signal });
-    await assert.rejects(registry.update(lease, instance({ weight: 2 }), { signal }), (error) => DiscoveryError.is(error, "LEASE_LOST"));
+    await assert.rejects(registry.update(lease, instance({ weight: 2 }), { signal }), (error) =>
+      DiscoveryError.is(error, "LEASE_LOST"),
+    );
   },
   "publishes the status a heartbeat declares": async ({ registry, signal }) => {
     const lease = await register(registry, signal);
     await registry.renew([{ lease, status: "draining" }], { signal });
-    assert.deepEqual((await idsAndMore(registry, signal)).map(({ status }) => status), ["draining"]);
+    assert.deepEqual(
+      (await idsAndMore(registry, signal)).map(({ status }) => status),
+      ["draining"],
+    );
   },
   "answers that nothing changed after the position it gave": async ({ registry, signal }) => {
     await register(registry, signal);
-    const { position } = (await registry.list("orders", { signal })) as { position?: Position };
+    const { position } = (await registry.list("orders", { signal })) as {
+      position?: Position;
+    };
     assert.equal((await registry.list("orders", { since: position, signal })).type, "current");
     await register(registry, signal, { port: 3_001 });
     assert.notEqual((await registry.list("orders", { since: position, signal })).type, "current");
@@ -185,7 +220,10 @@ const ALWAYS: Readonly<Record<string, Story>> = {
   "resumes from a position of another registry's life with the whole list": async ({ registry, signal }) => {
     if (!registry.capabilities.epoch) return;
     await register(registry, signal);
-    const update = await registry.list("orders", { since: "another-life:1", signal });
+    const update = await registry.list("orders", {
+      since: "another-life:1",
+      signal,
+    });
     assert.deepEqual(update.type === "reset" && update.instances.map(({ id }) => id), ["orders@127.0.0.1:3000"]);
   },
 };
@@ -210,12 +248,20 @@ const WITH_TIME: Readonly<Record<string, Story>> = {
     const lease = await register(registry, signal);
     await advance?.(TTL_MS + 1_000);
     const { unknown } = await registry.renew([{ lease }], { signal });
-    assert.deepEqual(unknown.map(({ reason }) => reason), ["expired"]);
+    assert.deepEqual(
+      unknown.map(({ reason }) => reason),
+      ["expired"],
+    );
   },
 };
 
 function instance(fields: Partial<InstanceInput> = {}): ReturnType<typeof defineInstance> {
-  return defineInstance({ service: "orders", host: "127.0.0.1", port: 3_000, ...fields });
+  return defineInstance({
+    service: "orders",
+    host: "127.0.0.1",
+    port: 3_000,
+    ...fields,
+  });
 }
 
 function register(registry: Registry, signal: AbortSignal, fields?: Partial<InstanceInput>): Promise<Lease> {
@@ -230,43 +276,4 @@ async function idsAndMore(registry: Registry, signal: AbortSignal) {
 
 async function ids(registry: Registry, signal: AbortSignal): Promise<string[]> {
   return (await idsAndMore(registry, signal)).map(({ id }) => id);
-}
-
-/** A watcher that believes everything it is told, and fails on a gap. */
-function reading(registry: Registry, signal: AbortSignal, since?: Position, before: readonly string[] = []) {
-  const iterator = registry.watch?.("orders", { since, signal })[Symbol.asyncIterator]();
-  assert.ok(iterator, "a registry under contract can watch");
-  const known = new Set(before);
-  const reader = {
-    position: since,
-    removals: [] as unknown[],
-    get known(): string[] {
-      return [...known].sort();
-    },
-    async next(): Promise<RegistryUpdate> {
-      const { value, done } = await iterator.next();
-      assert.ok(!done, "the watch ended");
-      const update = value as RegistryUpdate;
-      take(update);
-      return update;
-    },
-    async until(count: number): Promise<string[]> {
-      do await reader.next();
-      while (known.size !== count);
-      return reader.known;
-    },
-  };
-  return reader;
-
-  function take(update: RegistryUpdate): void {
-    if (update.type === "absent" || update.type === "current") return;
-    if (update.type === "reset") known.clear();
-    else assert.equal(update.since, reader.position, "a change that follows on what was told before");
-    const present = update.type === "reset" ? update.instances : update.upserted;
-    for (const { id } of present) known.add(id);
-    if (update.type === "change") {
-      for (const removal of update.removed) if (known.delete(removal.id)) reader.removals.push(removal);
-    }
-    reader.position = update.position;
-  }
 }

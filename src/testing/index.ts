@@ -1,2 +1,6 @@
+export {
+  type ContractCase,
+  type ContractSubject,
+  registryContract,
+} from "./contract.js";
 export { ManualClock } from "./manual-clock.js";
-export { type ContractCase, type ContractSubject, registryContract } from "./contract.js";

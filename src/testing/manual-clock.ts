@@ -29,7 +29,11 @@ export class ManualClock implements Clock {
   }
 
   schedule(ms: number, run: () => void): Cancel {
-    const timer = { dueAt: this.#now + Math.max(0, ms), order: this.#order++, run };
+    const timer = {
+      dueAt: this.#now + Math.max(0, ms),
+      order: this.#order++,
+      run,
+    };
     this.#timers.add(timer);
     return () => void this.#timers.delete(timer);
   }

@@ -1,6 +1,6 @@
 import { DiscoveryError } from "../model/errors.js";
 import { defineInstance, type InstanceInput, type ServiceInstance } from "../model/instance.js";
-import type { Position, Removal, RegistryUpdate } from "../model/update.js";
+import type { Position, RegistryUpdate, Removal } from "../model/update.js";
 
 /** An instance as it stands on the wire: `snake_case`, durations in seconds. */
 export interface WireInstance {
@@ -41,7 +41,18 @@ export function toWire(instance: ServiceInstance): WireInstance {
   const { ttlMs, registeredAt, incarnation } = instance;
   const ttl = ttlMs === undefined ? undefined : ttlMs / 1_000;
   const registered_at = registeredAt === undefined ? undefined : registeredAt / 1_000;
-  const first = { id, service_name: service, host, port, protocol, weight, zone, version, tags, metadata };
+  const first = {
+    id,
+    service_name: service,
+    host,
+    port,
+    protocol,
+    weight,
+    zone,
+    version,
+    tags,
+    metadata,
+  };
   return { ...first, status, ttl, registered_at, incarnation };
 }
 
@@ -63,7 +74,10 @@ export function fromWire(wire: WireInstance, path?: string): ServiceInstance {
 }
 
 /** Reads many; those that cannot be read are counted, the others stand. */
-export function manyFromWire(records: unknown): { readonly instances: ServiceInstance[]; readonly invalid: number } {
+export function manyFromWire(records: unknown): {
+  readonly instances: ServiceInstance[];
+  readonly invalid: number;
+} {
   if (!Array.isArray(records)) throw new DiscoveryError("PROTOCOL", "A list of instances is no array");
   const instances: ServiceInstance[] = [];
   let invalid = 0;
@@ -100,17 +114,43 @@ export function toEvent(service: string, update: RegistryUpdate): WireEvent {
   switch (update.type) {
     case "reset": {
       const { warming = false, instances, position } = update;
-      return { event: "snapshot", service_name, epoch, revision: revisionOf(position), warming, instances: instances.map(toWire) };
+      return {
+        event: "snapshot",
+        service_name,
+        epoch,
+        revision: revisionOf(position),
+        warming,
+        instances: instances.map(toWire),
+      };
     }
     case "change": {
       const { upserted, removed, since, position } = update;
       const added = upserted.map(toWire); // whether new or not, the reader knows best
-      return { event: "delta", service_name, epoch, revision: revisionOf(position), since: revisionOf(since), added, updated: [], removed };
+      return {
+        event: "delta",
+        service_name,
+        epoch,
+        revision: revisionOf(position),
+        since: revisionOf(since),
+        added,
+        updated: [],
+        removed,
+      };
     }
     case "absent":
-      return { event: "absent", service_name, epoch, warming: update.warming ?? false };
+      return {
+        event: "absent",
+        service_name,
+        epoch,
+        warming: update.warming ?? false,
+      };
     case "current":
-      return { event: "ping", service_name, epoch, revision: revisionOf(update.position) };
+      return {
+        event: "ping",
+        service_name,
+        epoch,
+        revision: revisionOf(update.position),
+      };
   }
 }
 
@@ -120,12 +160,26 @@ export function fromEvent(event: WireEvent): RegistryUpdate | undefined {
   const position = positionOf(epoch, event.revision);
   switch (event.event) {
     case "snapshot":
-      return { type: "reset", ...manyFromWire(event.instances), position, epoch, warming };
+      return {
+        type: "reset",
+        ...manyFromWire(event.instances),
+        position,
+        epoch,
+        warming,
+      };
     case "delta": {
       const { instances, invalid } = manyFromWire([...(event.added ?? []), ...(event.updated ?? [])]);
       if (position === undefined) throw new DiscoveryError("PROTOCOL", "A delta without epoch or revision");
       const since = positionOf(epoch, event.since);
-      return { type: "change", upserted: instances, invalid, removed: event.removed ?? [], since, position, epoch };
+      return {
+        type: "change",
+        upserted: instances,
+        invalid,
+        removed: event.removed ?? [],
+        since,
+        position,
+        epoch,
+      };
     }
     case "absent":
       return { type: "absent", epoch, warming };

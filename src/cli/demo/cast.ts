@@ -22,7 +22,9 @@ export class Cast {
 
   async registry(): Promise<string> {
     const child = this.#fork("../main.js", ["registry", "--port", "0", "--json"]);
-    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+    const lines = createInterface({
+      input: child.stdout as NodeJS.ReadableStream,
+    });
     const line = await this.#firstOf(child, new Promise<string>((resolve) => lines.once("line", resolve)));
     this.registryUrl = String((JSON.parse(line) as { url: unknown }).url);
     return this.registryUrl;
@@ -30,7 +32,9 @@ export class Cast {
 
   async provider(): Promise<Provider> {
     const child = this.#fork("./provider-process.js", [this.registryUrl]);
-    const ready = new Promise<ProviderReady>((resolve) => child.once("message", (message) => resolve(message as ProviderReady)));
+    const ready = new Promise<ProviderReady>((resolve) =>
+      child.once("message", (message) => resolve(message as ProviderReady)),
+    );
     const { id } = await this.#firstOf(child, ready);
     return { id, child };
   }
@@ -57,7 +61,10 @@ export class Cast {
 
   #fork(script: string, args: readonly string[]): ChildProcess {
     const path = fileURLToPath(new URL(script, import.meta.url));
-    const child = fork(path, args, { stdio: ["ignore", "pipe", "inherit", "ipc"], execArgv: [] });
+    const child = fork(path, args, {
+      stdio: ["ignore", "pipe", "inherit", "ipc"],
+      execArgv: [],
+    });
     this.#children.add(child);
     child.once("exit", () => this.#children.delete(child));
     return child;

@@ -17,7 +17,11 @@ const PROVIDERS = 3;
 /** Calls per second, sent whether the earlier ones were answered or not. */
 const RATE = 250;
 /** The acts, in milliseconds: all is well; one dies; a newcomer; and a while to watch it. */
-const ACTS = { calmMs: 3_000, afterKillMs: 4_000, afterNewcomerMs: 4_000 } as const;
+const ACTS = {
+  calmMs: 3_000,
+  afterKillMs: 4_000,
+  afterNewcomerMs: 4_000,
+} as const;
 
 /** Everything the summary is made of. */
 interface Story {
@@ -30,7 +34,11 @@ interface Story {
 export async function demo(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
-    options: { json: { type: "boolean" }, forever: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+    options: {
+      json: { type: "boolean" },
+      forever: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
   });
   if (values.help) {
     process.stdout.write(HELP);
@@ -40,7 +48,11 @@ export async function demo(args: readonly string[]): Promise<number> {
   const cast = new Cast(halt.signal);
   const view = viewFor(process.stdout, values.json ?? false);
   void interrupted().then(() => halt.abort());
-  const story: Story = { report: nothingYet(), killed: undefined, newcomer: undefined };
+  const story: Story = {
+    report: nothingYet(),
+    killed: undefined,
+    newcomer: undefined,
+  };
   try {
     await whileAwaited(play(cast, view, story, values.forever ?? false, halt.signal));
   } catch (error) {
@@ -56,7 +68,9 @@ async function play(cast: Cast, view: View, story: Story, forever: boolean, sign
   const url = await cast.registry();
   view.event("registry", `registry at ${url}`, { url });
   const providers = await Promise.all(Array.from({ length: PROVIDERS }, () => cast.provider()));
-  view.event("providers", `providers: ${providers.map(({ id }) => id).join(", ")}`, { ids: providers.map(({ id }) => id) });
+  view.event("providers", `providers: ${providers.map(({ id }) => id).join(", ")}`, {
+    ids: providers.map(({ id }) => id),
+  });
   const begun = systemClock.now();
   const broken = new Promise<never>((_, reject) => {
     const told = (report: ConsumerReport): void => {
@@ -69,7 +83,13 @@ async function play(cast: Cast, view: View, story: Story, forever: boolean, sign
   while (forever);
 }
 
-async function killAndReplace(cast: Cast, providers: Provider[], view: View, story: Story, signal: AbortSignal): Promise<void> {
+async function killAndReplace(
+  cast: Cast,
+  providers: Provider[],
+  view: View,
+  story: Story,
+  signal: AbortSignal,
+): Promise<void> {
   await systemClock.sleep(ACTS.calmMs, signal);
   const victim = providers.shift() as Provider;
   story.killed = { id: victim.id, at: systemClock.wall() };
@@ -86,7 +106,9 @@ async function killAndReplace(cast: Cast, providers: Provider[], view: View, sto
 function conclude(view: View, { report, killed, newcomer }: Story): number {
   const { calls, failures, lastFailure, instances } = report;
   const of = (id: string | undefined): SeenInstance | undefined => instances.find((each) => each.id === id);
-  const shares = Object.fromEntries(instances.map((each) => [each.id, Number(((100 * each.calls) / Math.max(1, calls)).toFixed(1))]));
+  const shares = Object.fromEntries(
+    instances.map((each) => [each.id, Number(((100 * each.calls) / Math.max(1, calls)).toFixed(1))]),
+  );
   const deadLastCallMs = killed && since(killed.at, of(killed.id)?.lastAt);
   const newcomerFirstCallMs = newcomer && since(newcomer.at, of(newcomer.id)?.firstAt);
   const lines = [
@@ -95,7 +117,14 @@ function conclude(view: View, { report, killed, newcomer }: Story): number {
     `the killed one got its last call ${shown(deadLastCallMs)} after it died, and ${of(killed?.id)?.trials ?? 0} calls asked in vain whether it was back`,
     `the newcomer got its first call ${shown(newcomerFirstCallMs)} after it had registered`,
   ];
-  view.summary(lines, { calls, failures, lastFailure, shares, deadLastCallMs, newcomerFirstCallMs });
+  view.summary(lines, {
+    calls,
+    failures,
+    lastFailure,
+    shares,
+    deadLastCallMs,
+    newcomerFirstCallMs,
+  });
   return failures === 0 && calls > 0 ? 0 : 1;
 }
 
@@ -109,5 +138,11 @@ function shown(ms: number | undefined): string {
 }
 
 function nothingYet(): ConsumerReport {
-  return { type: "report", calls: 0, failures: 0, lastFailure: undefined, instances: [] };
+  return {
+    type: "report",
+    calls: 0,
+    failures: 0,
+    lastFailure: undefined,
+    instances: [],
+  };
 }

@@ -37,7 +37,9 @@ function plainView(out: NodeJS.WriteStream): View {
       if (seconds - told < 2) return;
       told = seconds;
       const shares = report.instances.map((each) => `${each.id.split("@")[1]} ${each.status} ${share(each, report)}`);
-      out.write(`${seconds.toFixed(0).padStart(3)} s  ${report.calls} calls, ${report.failures} failed · ${shares.join(" · ")}\n`);
+      out.write(
+        `${seconds.toFixed(0).padStart(3)} s  ${report.calls} calls, ${report.failures} failed · ${shares.join(" · ")}\n`,
+      );
     },
     summary: (lines) => void out.write(`\n${lines.join("\n")}\n`),
   };
@@ -54,7 +56,8 @@ function liveView(out: NodeJS.WriteStream): View {
   return {
     event: (_name, text) => void events.push(text),
     report(report, seconds) {
-      const failed = report.failures === 0 ? styleText("green", "0 failed") : styleText("red", `${report.failures} failed`);
+      const failed =
+        report.failures === 0 ? styleText("green", "0 failed") : styleText("red", `${report.failures} failed`);
       const head = `${styleText("bold", "http://orders/")}  ${seconds.toFixed(1)} s   ${report.calls} calls   ${failed}`;
       draw([head, "", ...report.instances.map((each) => row(each, report)), "", ...events.slice(-EVENTS_SHOWN)]);
     },
