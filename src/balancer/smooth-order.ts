@@ -1,18 +1,15 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
 
-/** The longest round that is precomputed: built in a millisecond, and exact for most weights people write. */
-const MAX_TURNS = 4_096;
-/** With many members, this many turns each. */
-const TURNS_PER_MEMBER = 4;
+/** The most work one precomputed round may take, as turns × members: a few milliseconds. */
+const MAX_WORK = 2_000_000;
+/** The longest round that is kept, in turns. */
+const MAX_TURNS = 65_536;
 /** Weights count to three decimals. */
 const DECIMALS = 1_000;
 
 /**
- * One round of turns in which each endpoint comes up exactly in proportion to its weight, its turns spread evenly;
- * undefined if the round would be too long to keep (see `EarliestTurn`).
- *
- * The j-th of w turns is due at (j + ½) / w of the round; sorted by that, no endpoint has two turns in a row unless
- * its weight leaves no other way.
+ * One round of turns in which each endpoint comes up exactly in proportion to its weight, as evenly spread as nginx
+ * does it: 5, 1, 1 becomes a a b a c a a. Undefined if the round would be too long to keep (see `EarliestTurn`).
  */
 export function smoothOrder(members: readonly Endpoint[]): readonly Endpoint[] | undefined {
   const first = members[0]?.instance.weight;
@@ -20,14 +17,24 @@ export function smoothOrder(members: readonly Endpoint[]): readonly Endpoint[] |
   const weighted = members.filter(({ instance }) => instance.weight > 0);
   const units = weighted.map(({ instance }) => Math.max(1, Math.round(instance.weight * DECIMALS)));
   const divisor = units.reduce(greatestCommonDivisor);
-  const total = units.reduce((sum, unit) => sum + unit, 0) / divisor;
-  if (total > Math.max(MAX_TURNS, weighted.length * TURNS_PER_MEMBER)) return undefined;
-  const turns: { endpoint: Endpoint; due: number }[] = [];
-  for (const [index, endpoint] of weighted.entries()) {
-    const count = (units[index] as number) / divisor;
-    for (let turn = 0; turn < count; turn++) turns.push({ endpoint, due: (turn + 0.5) / count });
-  }
-  return turns.sort((a, b) => a.due - b.due).map(({ endpoint }) => endpoint);
+  const counts = units.map((unit) => unit / divisor);
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  if (total > MAX_TURNS || total * weighted.length > MAX_WORK) return undefined;
+  return Array.from({ length: total }, turnsOf(weighted, counts, total));
+}
+
+/** Each turn, everybody gains its weight; who has most takes the turn, and pays the total. */
+function turnsOf(members: readonly Endpoint[], weights: readonly number[], total: number): () => Endpoint {
+  const current = new Float64Array(members.length);
+  return () => {
+    let most = 0;
+    for (let index = 0; index < members.length; index++) {
+      current[index]! += weights[index] as number;
+      if ((current[index] as number) > (current[most] as number)) most = index;
+    }
+    current[most]! -= total;
+    return members[most] as Endpoint;
+  };
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

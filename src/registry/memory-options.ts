@@ -1,7 +1,7 @@
 import type { ServiceInstance } from "../model/instance.js";
 import type { Position, RegistryUpdate } from "../model/update.js";
 import type { Clock } from "../runtime/clock.js";
-import type { CallOptions, Lease, Registry } from "./registry.js";
+import type { Beat, CallOptions, Deregistration, Lease, Registry, Renewal } from "./registry.js";
 
 /** How a memory registry behaves. */
 export interface MemoryRegistryOptions {
@@ -29,6 +29,9 @@ export interface MemoryRegistry extends Registry {
     service: string,
     options: CallOptions & { readonly since?: Position | undefined },
   ): AsyncGenerator<RegistryUpdate>;
+  list(service: string, options?: { readonly since?: Position | undefined }): Promise<RegistryUpdate>;
+  renew(beats: readonly Beat[]): Promise<Renewal>;
+  deregister(lease: Lease): Promise<Deregistration>;
   services(options?: Partial<CallOptions>): Promise<readonly string[]>;
   /** The live lease of that id. */
   lease(id: string): Lease | undefined;

@@ -3,8 +3,9 @@ import { Problem } from "./problem.js";
 
 /** The most a request may carry, in bytes. */
 const MAX_BYTES = 256 * 1024;
+/** How deep objects may stand in each other; a batch of heartbeats needs three. */
+const MAX_DEPTH = 16;
 const JSON_TYPE = /^application\/json *(?:;|$)/i;
-const POISONOUS = /"(?:__proto__|constructor|prototype)"\s*:/;
 
 /** Fields of a request, none of them believed yet. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -16,22 +17,23 @@ export type Fields = Readonly<Record<string, unknown>>;
  */
 export function readFields(request: IncomingMessage): Promise<Fields> {
   return new Promise((resolve, reject) => {
-    if (!JSON_TYPE.test(request.headers["content-type"] ?? "")) {
-      request.resume();
+    const type = request.headers["content-type"];
+    if (type !== "application/json" && !JSON_TYPE.test(type ?? "")) {
       return reject(new Problem(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json"));
     }
-    let body: Buffer | undefined; // most come in one piece
+    const chunks: Buffer[] = [];
+    let size = 0;
     request.on("data", (chunk: Buffer) => {
-      if (body === undefined) body = chunk;
-      else if (body.length <= MAX_BYTES) body = Buffer.concat([body, chunk]);
+      size += chunk.length;
+      if (size <= MAX_BYTES) chunks.push(chunk);
+      else reject(new Problem(413, "TOO_LARGE", `The body must not exceed ${MAX_BYTES} bytes`)); // the rest is dropped
     });
     request.on("error", reject);
     request.on("end", () => {
-      if (body && body.length > MAX_BYTES) {
-        return reject(new Problem(413, "TOO_LARGE", `The body must not exceed ${MAX_BYTES} bytes`));
-      }
+      if (size > MAX_BYTES) return;
       try {
-        resolve(parseFields(body?.toString("utf8") ?? ""));
+        const [only = Buffer.alloc(0)] = chunks; // most come in one piece
+        resolve(parseFields((chunks.length > 1 ? Buffer.concat(chunks, size) : only).toString("utf8")));
       } catch (error) {
         reject(error);
       }
@@ -48,8 +50,7 @@ export function parseFields(text: string): Fields {
     throw malformed("it is no JSON");
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed("it is no JSON object");
-  if (POISONOUS.test(text)) throw malformed("it has a key __proto__, constructor or prototype");
-  if (membersIn(text) !== keysIn(value)) throw malformed("a key stands twice");
+  if (membersIn(text) !== keysIn(value, 0)) throw malformed("a key stands twice");
   return value as Fields;
 }
 
@@ -76,10 +77,18 @@ function membersIn(text: string): number {
   return members;
 }
 
-function keysIn(value: unknown): number {
-  if (typeof value !== "object" || value === null) return 0;
-  if (Array.isArray(value)) return value.reduce<number>((sum, each) => sum + keysIn(each), 0);
+/** How many keys there are, at any depth; none of them may be one that means something to JavaScript. */
+function keysIn(value: object, depth: number): number {
+  if (depth > MAX_DEPTH) throw malformed(`it is more than ${MAX_DEPTH} levels deep`);
   let keys = 0;
-  for (const key in value) keys += 1 + keysIn((value as Record<string, unknown>)[key]);
+  if (Array.isArray(value)) {
+    for (const each of value) if (typeof each === "object" && each !== null) keys += keysIn(each, depth + 1);
+    return keys;
+  }
+  for (const key in value) {
+    if (key === "__proto__" || key === "constructor" || key === "prototype") throw malformed(`it has a key ${key}`);
+    const each = (value as Fields)[key];
+    keys += typeof each === "object" && each !== null ? 1 + keysIn(each, depth + 1) : 1;
+  }
   return keys;
 }

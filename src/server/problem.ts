@@ -1,6 +1,9 @@
 import { randomUUID } from "node:crypto";
-import type { ServerResponse } from "node:http";
+import { type ServerResponse, STATUS_CODES } from "node:http";
 import { DiscoveryError, type ErrorCode } from "../model/errors.js";
+
+/** What is quoted back of a request, in characters: a long wrong key must not make a longer answer. */
+const MAX_QUOTED = 500;
 
 /** A refusal as it goes out: RFC 9457, with a stable code. */
 export class Problem extends Error {
@@ -30,50 +33,53 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   LEASE_LOST: 404,
   OVERLOADED: 429,
   UNAUTHORIZED: 403,
+  UNSUPPORTED: 501,
   CLOSED: 503,
   UNAVAILABLE: 503,
   TIMEOUT: 503,
 };
 
+/** What the wire calls our own codes. */
+const WIRE_CODES: Partial<Record<ErrorCode, string>> = { LEASE_LOST: "LEASE_UNKNOWN", INVALID_OPTION: "REJECTED" };
 /** What the wire calls our own fields. */
-const WIRE_FIELDS: Readonly<Record<string, string>> = {
-  service: "service_name",
-  ttlMs: "ttl",
-};
+const WIRE_FIELDS: Readonly<Record<string, string>> = { service: "service_name", ttlMs: "ttl" };
+/** Whoever was told to come later should wait that long, in seconds. */
+const LATER = { "retry-after": "1" } as const;
 
 /** Any error as a refusal; what nobody foresaw is a 500 that tells nothing of our inside. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (!DiscoveryError.is(error)) return new Problem(500, "INTERNAL", "The registry failed to answer");
-  const code =
-    error.code === "LEASE_LOST" ? "LEASE_UNKNOWN" : error.code === "INVALID_OPTION" ? "REJECTED" : error.code;
+  const status = STATUS[error.code] ?? 502;
   const field = error.field === undefined ? undefined : wireName(error.field);
-  const detail = error.message.replace(/ \([A-Z_]+\)$/, "").replace(error.field ?? "", field ?? "");
-  return new Problem(STATUS[error.code] ?? 500, code, detail, field === undefined ? {} : { field });
+  const told = error.message.replace(/ \([A-Z_]+\)$/, "");
+  const detail = field === undefined ? told : told.replace(error.field ?? "", () => field);
+  const extra = field === undefined ? {} : { field: field.slice(0, MAX_QUOTED) };
+  const headers = status === 429 || status === 503 ? LATER : {};
+  return new Problem(status, WIRE_CODES[error.code] ?? error.code, detail.slice(0, MAX_QUOTED), extra, headers);
 }
 
 function wireName(field: string): string {
-  const name = field.replace(/^instance\./, "");
+  const name = field.startsWith("instance.") ? field.slice("instance.".length) : field;
   return WIRE_FIELDS[name] ?? name;
 }
 
 /** Sends a refusal, unless the answer has begun already. */
 export function sendProblem(response: ServerResponse, error: unknown): void {
-  const { status, code, message, extra, headers } = problemOf(error);
   if (response.headersSent || response.destroyed) return void response.destroy();
-  const body = {
+  const { status, code, message: detail, extra, headers } = problemOf(error);
+  const title = STATUS_CODES[status];
+  const json = JSON.stringify({
     type: "about:blank",
-    title: code,
+    title,
     status,
     code,
-    detail: message,
+    detail,
     request_id: randomUUID(),
     ...extra,
-  };
-  const json = JSON.stringify(body);
-  const type = "application/problem+json";
+  });
   response.writeHead(status, {
-    "content-type": type,
+    "content-type": "application/problem+json",
     "content-length": Buffer.byteLength(json),
     ...headers,
   });

@@ -1,0 +1,224 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "vitest";
+import { createResolver, DiscoveryError, defineInstance, type InstanceInput, type Lease } from "../../src/index.js";
+import { ManualClock } from "../../src/testing/index.js";
+import { faultyRegistry } from "../fakes/registrar.js";
+
+const opened: { close(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const each of opened.splice(0)) await each.close();
+});
+
+describe("a service", () => {
+  it("follows the registry as it changes, and tells only of differences", async () => {
+    const { clock, orders, register, faulty } = await start();
+    const changes: string[] = [];
+    orders.on("changed", ({ difference: { added, updated, removed } }) =>
+      changes.push(`+${added.length} ~${updated.length} -${removed.length}`),
+    );
+    const lease = await register(3_000);
+    await clock.advance(10);
+    await register(3_001);
+    await clock.advance(10);
+    await faulty.memory.renew([{ lease, status: "draining" }]);
+    await clock.advance(10);
+    await faulty.memory.deregister(lease);
+    await clock.advance(120_000);
+    assert.deepEqual(changes, ["+1 ~0 -0", "+1 ~0 -0", "+0 ~1 -0", "+0 ~0 -1"]);
+  });
+
+  it("asks once, however many wait for the first list", async () => {
+    const { clock, resolver, faulty, register } = make();
+    await register(3_000);
+    const orders = resolver.service("orders");
+    const picks = Promise.all(Array.from({ length: 50 }, () => orders.pick()));
+    await clock.advance(10);
+    assert.equal((await picks).length, 50);
+    assert.deepEqual(faulty.calls.filter((call) => call === "list").length, 1);
+    assert.deepEqual(faulty.calls.filter((call) => call === "watch").length, 1);
+  });
+
+  it("is one handle, however it is asked for", async () => {
+    const { resolver, orders } = await start();
+    assert.equal(resolver.service("ORDERS"), orders);
+    assert.throws(
+      () => resolver.service("no/name"),
+      (error) => DiscoveryError.is(error, "INVALID_OPTION"),
+    );
+  });
+
+  it("serves the last list without limit while the registry is away, and says that it is stale", async () => {
+    const { clock, orders, faulty, register } = await start();
+    await register(3_000);
+    await clock.advance(10);
+    const events: string[] = [];
+    orders.on("stale", () => events.push("stale")).on("fresh", () => events.push("fresh"));
+    faulty.mode = "down";
+    await register(3_001); // wakes the stream, which is cut
+    await clock.advance(24 * 3_600_000);
+    assert.equal(orders.snapshot.stale, true);
+    assert.equal(orders.pickNow().instance.port, 3_000);
+    faulty.mode = "up";
+    await register(3_002);
+    await clock.advance(31_000);
+    assert.equal(orders.snapshot.stale, false);
+    assert.deepEqual(events, ["stale", "fresh"]);
+  });
+
+  it("loses nobody when the registry restarts with an empty memory", async () => {
+    const { clock, orders, faulty, register } = await start();
+    await register(3_000);
+    await register(3_001);
+    await clock.advance(10);
+    faulty.restart(30_000);
+    await clock.advance(29_000);
+    assert.deepEqual(ports(orders), [3_000, 3_001]);
+    assert.equal(orders.snapshot.suspects.length, 2);
+    await register(3_001);
+    await clock.advance(29_000);
+    assert.deepEqual(orders.snapshot.suspects, ["orders@127.0.0.1:3000"]);
+    assert.deepEqual(ports(orders), [3_000, 3_001]);
+  });
+
+  it("lets the doubted go one ttl after the registry has warmed up", async () => {
+    const { clock, orders, faulty, register } = await start();
+    await register(3_000, {}, 30_000);
+    await register(3_001);
+    await clock.advance(10);
+    faulty.restart(30_000);
+    await register(3_001);
+    await clock.advance(58_000);
+    assert.deepEqual(ports(orders), [3_000, 3_001]);
+    await clock.advance(60_000);
+    assert.deepEqual(ports(orders), [3_001]);
+    assert.deepEqual(orders.snapshot.suspects, []);
+  });
+
+  it("believes a reason at once, even while the registry warms up", async () => {
+    const { clock, orders, faulty, register } = await start();
+    await register(3_000);
+    await register(3_001);
+    await clock.advance(10);
+    faulty.restart(30_000);
+    await clock.advance(5_000);
+    const lease = await register(3_000);
+    await clock.advance(5_000);
+    await faulty.memory.deregister(lease);
+    await clock.advance(5_000);
+    assert.deepEqual(ports(orders), [3_001]);
+  });
+
+  it("picks the best tier that is there", async () => {
+    const { clock, orders, register, faulty } = await start();
+    const first = await register(3_000);
+    await register(3_001);
+    await clock.advance(10);
+    await faulty.memory.renew([{ lease: first, status: "draining" }]);
+    await clock.advance(10);
+    const picked = new Set(Array.from({ length: 10 }, () => orders.pickNow().instance.port));
+    assert.deepEqual([...picked], [3_001]);
+  });
+
+  it("uses the draining when nobody else is left, and the starting never", async () => {
+    const { clock, orders, register, faulty } = await start();
+    const lease = await register(3_000);
+    await register(3_001, { status: "starting" });
+    await clock.advance(10);
+    await faulty.memory.renew([{ lease, status: "draining" }]);
+    await clock.advance(10);
+    assert.equal(orders.pickNow().instance.port, 3_000);
+    await faulty.memory.deregister(lease);
+    await clock.advance(10);
+    assert.throws(
+      () => orders.pickNow(),
+      (error) => DiscoveryError.is(error, "NO_INSTANCES") && error.counts?.["starting"] === 1,
+    );
+  });
+
+  it("opens a watch again that has fallen silent", async () => {
+    const { clock, orders, faulty, register } = await start();
+    await register(3_000);
+    await clock.advance(10);
+    const before = faulty.calls.filter((call) => call === "watch").length;
+    await clock.advance(60_000);
+    assert.ok(faulty.calls.filter((call) => call === "watch").length > before);
+    assert.deepEqual(ports(orders), [3_000]);
+  });
+
+  it("keeps an endpoint and what was measured through refreshes and a change of the balancer", async () => {
+    const { clock, orders, register } = await start();
+    await register(3_000);
+    await clock.advance(10);
+    const [endpoint] = orders.endpoints;
+    endpoint?.settle("success", 12);
+    await register(3_001);
+    await clock.advance(10);
+    orders.setBalancer(orders.balancer);
+    assert.equal(orders.endpoints[0], endpoint);
+    assert.equal(orders.endpoints[0]?.load.latencyMs, 12);
+  });
+
+  it("forgets what it held against an earlier life", async () => {
+    const { clock, orders, register } = await start();
+    await register(3_000);
+    await register(3_001);
+    await clock.advance(10);
+    orders.endpoints[0]?.settle("refused", 1);
+    assert.equal(orders.endpoints[0]?.ejection.cause, "refused");
+    await register(3_000);
+    await clock.advance(10);
+    assert.equal(orders.endpoints[0]?.ejection.cause, undefined);
+  });
+
+  it("suspends the least used beyond its bound, and revives them when they are used", async () => {
+    const { clock, resolver, faulty, register } = make({ maxServices: 2 });
+    await register(3_000);
+    const orders = resolver.service("orders");
+    await clock.advance(10);
+    resolver.service("a");
+    resolver.service("b");
+    await clock.advance(10);
+    assert.equal(resolver.service("orders"), orders);
+    faulty.calls.length = 0;
+    assert.equal(orders.pickNow().instance.port, 3_000);
+    resolver.service("a");
+    resolver.service("b");
+    const late = orders.pick();
+    await clock.advance(10);
+    assert.equal((await late).instance.port, 3_000);
+  });
+
+  it("leaves no timer behind", async () => {
+    const { clock, resolver, orders, faulty, register } = await start();
+    await register(3_000);
+    await clock.advance(10);
+    orders.endpoints[0]?.settle("refused", 1);
+    await resolver.close();
+    await faulty.memory.close();
+    assert.equal(clock.pending, 0);
+  });
+});
+
+function make(options: { maxServices?: number } = {}) {
+  const clock = new ManualClock();
+  const faulty = faultyRegistry(clock);
+  const resolver = createResolver({ registry: faulty.registry, clock, random: () => 0.5, ...options });
+  opened.push(resolver);
+  const register = (port: number, fields: Partial<InstanceInput> = {}, ttlMs = 86_400_000): Promise<Lease> =>
+    faulty.memory.register(defineInstance({ service: "orders", host: "127.0.0.1", port, ...fields }), {
+      ttlMs,
+      signal: new AbortController().signal,
+    });
+  return { clock, faulty, resolver, register };
+}
+
+async function start() {
+  const made = make();
+  const orders = made.resolver.service("orders");
+  await made.clock.advance(10);
+  return { ...made, orders };
+}
+
+function ports(orders: { instances(): readonly { port: number }[] }): number[] {
+  return orders.instances().map(({ port }) => port);
+}

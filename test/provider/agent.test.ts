@@ -1,0 +1,220 @@
+import assert from "node:assert/strict";
+import { describe, it } from "vitest";
+import { type CreateAgentOptions, createAgent, DiscoveryError } from "../../src/index.js";
+import { ManualClock } from "../../src/testing/index.js";
+import { faultyRegistry } from "../fakes/registrar.js";
+
+describe("createAgent", () => {
+  it("registers, beats within the ttl, and leaves", async () => {
+    const { agent, clock, faulty, listed, events } = await start();
+    await clock.advance(120_000);
+    assert.deepEqual(await listed(), ["orders@127.0.0.1:3000"]);
+    assert.ok(faulty.calls.filter((call) => call === "renew").length >= 12);
+    await agent.stop();
+    assert.deepEqual(await listed(), []);
+    assert.deepEqual(events, ["registered", "stopped"]);
+    assert.equal(agent.state, "stopped");
+  });
+
+  it("registers again within a beat interval and a second when the registry forgot everything", async () => {
+    const { agent, clock, faulty, listed, events } = await start();
+    faulty.restart();
+    await clock.advance(11_000);
+    assert.deepEqual(await listed(), ["orders@127.0.0.1:3000"]);
+    assert.deepEqual(events, ["registered", "lost", "registered"]);
+    assert.equal(agent.state, "registered");
+  });
+
+  it("waits for a registry that is away at the start, for ever", async () => {
+    const { agent, clock, faulty, listed } = make();
+    faulty.mode = "down";
+    const started = agent.start();
+    await clock.advance(3_600_000);
+    assert.equal(agent.state, "registering");
+    faulty.mode = "up";
+    await clock.advance(30_000);
+    await started;
+    assert.deepEqual(await listed(), ["orders@127.0.0.1:3000"]);
+  });
+
+  it("asks a registry that is away ever less often, never less than twice a minute", async () => {
+    const { agent, clock, faulty } = make({ random: () => 0.999 });
+    faulty.mode = "down";
+    agent.start().catch(() => {});
+    await clock.advance(600_000);
+    const tries = faulty.calls.length;
+    assert.ok(tries >= 20 && tries <= 40, `${tries} tries in ten minutes`);
+  });
+
+  it("holds a lease through an outage shorter than the ttl, and beats soon after a miss", async () => {
+    const { agent, clock, faulty, events } = await start();
+    await clock.advance(60_000);
+    const lease = agent.lease;
+    faulty.mode = "down";
+    await clock.advance(15_000);
+    faulty.mode = "up";
+    await clock.advance(15_000);
+    assert.equal(agent.lease, lease);
+    assert.ok(events.includes("beatMissed"));
+    assert.ok(!events.includes("lost"));
+  });
+
+  it("takes silence longer than the ttl for the loss of the lease", async () => {
+    const { agent, clock, faulty, events } = await start();
+    faulty.mode = "deaf";
+    await clock.advance(45_000);
+    assert.ok(events.includes("lost"));
+    assert.equal(agent.state, "lost");
+    faulty.mode = "up";
+    await clock.advance(40_000);
+    assert.equal(agent.state, "registered");
+  });
+
+  it("beats at once when it wakes from a stall, and registers again within a second if that was too late", async () => {
+    const { agent, clock, faulty, events } = await start();
+    await clock.advance(20_000);
+    const lease = agent.lease?.id;
+    faulty.calls.length = 0;
+    await clock.stall(12_000);
+    assert.deepEqual(faulty.calls, ["renew"]);
+    assert.equal(agent.lease?.id, lease);
+    assert.ok(!events.includes("lost"));
+  });
+
+  it("refuses what the registry refuses, and can be started again", async () => {
+    const { clock, faulty, agent } = make({ id: "one", port: 4_000 });
+    const other = createAgent({
+      registry: faulty.registry,
+      service: "orders",
+      port: 3_000,
+      host: "127.0.0.1",
+      id: "one",
+      clock,
+    });
+    await other.start();
+    await assert.rejects(agent.start(), (error) => DiscoveryError.is(error, "ID_CONFLICT"));
+    await other.stop();
+    await agent.start();
+    assert.equal(agent.state, "registered");
+  });
+
+  it("gives way to a newer holder of its id instead of fighting", async () => {
+    const { agent, clock, faulty, events } = await start();
+    const newer = createAgent({ registry: faulty.registry, service: "orders", port: 3_000, host: "127.0.0.1", clock });
+    await newer.start();
+    await clock.advance(11_000);
+    assert.ok(events.includes("conflict"));
+    faulty.calls.length = 0;
+    await clock.advance(1_000);
+    assert.ok(!faulty.calls.includes("register"));
+    assert.equal(newer.state, "registered");
+    assert.notEqual(agent.state, "registered");
+  });
+
+  it("publishes an update, and after an outage the one that was missed", async () => {
+    const { agent, clock, faulty } = await start();
+    await agent.update({ weight: 3 });
+    assert.equal((await instances(faulty))[0]?.weight, 3);
+    faulty.mode = "down";
+    const updated = agent.update({ weight: 5 }).catch(() => "failed");
+    await clock.advance(5_000);
+    faulty.mode = "up";
+    await clock.advance(30_000);
+    await updated;
+    assert.equal((await instances(faulty))[0]?.weight, 5);
+  });
+
+  it("drains: asks for no new calls and keeps its lease", async () => {
+    const { agent, clock, faulty } = await start();
+    await agent.drain();
+    await clock.advance(60_000);
+    assert.equal((await instances(faulty))[0]?.status, "draining");
+    assert.equal(agent.state, "draining");
+  });
+
+  it("leaves within two seconds although the registry is deaf", async () => {
+    const { agent, clock, faulty } = await start();
+    faulty.mode = "deaf";
+    const stopped = agent.stop();
+    await clock.advance(2_000);
+    await stopped;
+    assert.equal(agent.state, "stopped");
+    assert.equal(clock.pending, 1, "only the registry's own sweep is left");
+  });
+
+  it("ends a start with the caller's own signal", async () => {
+    const { agent, clock, faulty } = make();
+    faulty.mode = "down";
+    const halt = new AbortController();
+    const started = agent.start({ signal: halt.signal });
+    await clock.advance(1_000);
+    halt.abort(new Error("mine"));
+    await assert.rejects(started, /mine/);
+    assert.equal(agent.state, "idle");
+  });
+
+  it("survives a listener that throws", async () => {
+    const { agent, faulty, clock } = make();
+    const errors: unknown[] = [];
+    agent.on("registered", () => {
+      throw new Error("a user's mistake");
+    });
+    agent.on("listenerError", ({ event }) => errors.push(event));
+    await agent.start();
+    await clock.advance(20_000);
+    assert.deepEqual(errors, ["registered"]);
+    assert.ok(faulty.calls.includes("renew"));
+  });
+
+  it("refuses wrong options by name", () => {
+    const { registry } = faultyRegistry(new ManualClock());
+    const make = (options: object) => () =>
+      createAgent({ registry, service: "orders", port: 1, ...options } as CreateAgentOptions);
+    assert.throws(make({ port: 0 }), /agent\.port must be a whole number from 1 to 65535, got 0/);
+    assert.throws(make({ servce: "x" }), /agent\.servce is no option: did you mean service\?/);
+    assert.throws(make({ ttlMs: 10 }), /agent\.ttlMs must be a number from 3000/);
+    assert.throws(make({ service: "1.2.3.4" }), /agent\.service must be a service name/);
+    assert.throws(make({ metadata: { a: 1 } }), /agent\.metadata\.a must be a printable string/);
+  });
+
+  it("shares heartbeats with the other agents of its registry", async () => {
+    const { clock, faulty } = await start();
+    const second = createAgent({ registry: faulty.registry, service: "carts", port: 3_001, host: "127.0.0.1", clock });
+    await second.start();
+    faulty.calls.length = 0;
+    await clock.advance(100_000);
+    const beats = faulty.calls.filter((call) => call === "renew").length;
+    assert.ok(beats >= 10 && beats <= 12, `${beats} requests for two agents in ten intervals`);
+    assert.equal(faulty.memory.size, 2);
+  });
+});
+
+function make(options: Partial<CreateAgentOptions> = {}) {
+  const clock = new ManualClock();
+  const faulty = faultyRegistry(clock);
+  const settings = {
+    registry: faulty.registry,
+    service: "orders",
+    port: 3_000,
+    host: "127.0.0.1",
+    clock,
+    random: () => 0.5,
+  };
+  const agent = createAgent({ ...settings, ...options });
+  const events: string[] = [];
+  for (const event of ["registered", "lost", "beatMissed", "conflict", "stopped"] as const)
+    agent.on(event, () => events.push(event));
+  const listed = async (): Promise<string[]> => (await instances(faulty)).map(({ id }) => id);
+  return { clock, faulty, agent, events, listed };
+}
+
+async function start(options?: Partial<CreateAgentOptions>) {
+  const made = make(options);
+  await made.agent.start();
+  return made;
+}
+
+async function instances({ memory }: ReturnType<typeof faultyRegistry>) {
+  const update = await memory.list("orders");
+  return update.type === "reset" ? update.instances : [];
+}
