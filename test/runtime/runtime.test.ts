@@ -134,7 +134,7 @@ describe("an emitter", () => {
     emitter.on("rang", ({ times }) => heard.push(`rang ${times}`));
     emitter.on("listenerError", ({ event, error }) => heard.push(`${event}: ${(error as Error).message}`));
     emitter.ring(1);
-    await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(heard, ["rang: first", "rang 1", "rang: second"]);
   });
 
