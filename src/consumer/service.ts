@@ -6,7 +6,7 @@ import type { ServiceInstance } from "../model/instance.js";
 import { type Difference, difference, inOrder, type RegistryUpdate, type Snapshot } from "../model/update.js";
 import type { Discovery } from "../registry/registry.js";
 import { type Cancel, type Clock, type Random, whileAwaited } from "../runtime/clock.js";
-import { untilAborted, within } from "../runtime/deadline.js";
+import { haltSignal, untilAborted, within } from "../runtime/deadline.js";
 import { channels } from "../runtime/diagnostics.js";
 import { Emitter } from "../runtime/emitter.js";
 import { Membership } from "./membership.js";
@@ -61,7 +61,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   readonly #rotation: Rotation;
   #snapshot: Snapshot;
   #refresh: Refresh | undefined;
-  #halt = new AbortController();
+  #halt = haltSignal();
   #running: Promise<void> = Promise.resolve();
   #staleTimer: Cancel = () => {};
   #answered: (() => void) | undefined;
@@ -182,7 +182,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     if (this.#closed)
       throw new DiscoveryError("CLOSED", `The resolver of ${this.name} was closed`, { service: this.name });
     const { source, clock, random, refreshMs } = this.#settings;
-    this.#halt = new AbortController();
+    this.#halt = haltSignal();
     this.#refresh = new Refresh(
       {
         source,

@@ -8,7 +8,7 @@ import {
 } from "../model/instance.js";
 import type { Lease } from "../registry/registry.js";
 import { type Scope, systemClock, systemRandom, whileAwaited } from "../runtime/clock.js";
-import { linked, untilAborted, within } from "../runtime/deadline.js";
+import { haltSignal, linked, untilAborted, within } from "../runtime/deadline.js";
 import { Emitter } from "../runtime/emitter.js";
 import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
 import { backoff, RECONNECT, retrying } from "../runtime/retry.js";
@@ -43,7 +43,7 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
   readonly #options: AgentOptions;
   readonly #ttlMs: number;
   readonly #scope: Scope;
-  readonly #halt = new AbortController();
+  readonly #halt = haltSignal();
   #wanted: ServiceInstance | undefined;
   #told: ServiceInstance | undefined;
   #telling: Promise<void> | undefined;
@@ -213,19 +213,12 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
 
   #untilLost(lease: Lease): Promise<DiscoveryError> {
     const { registrar } = this.#ground;
-    return new Promise((resolve, reject) => {
-      const { signal } = this.#scope;
-      signal.addEventListener("abort", () => reject(signal.reason), {
-        once: true,
-      });
+    const lost = new Promise<DiscoveryError>((resolve) => {
       this.#letGo = keepAlive(
         registrar,
         {
           lease,
-          beat: () => ({
-            lease: this.#lease ?? lease,
-            status: this.#wanted?.status as DeclaredStatus,
-          }),
+          beat: () => ({ lease: this.#lease ?? lease, status: this.#wanted?.status as DeclaredStatus }),
           renewed: () => void this.#tell().catch(() => {}), // what the registry missed, it is told now
           missed: (cause) => this.emit("beatMissed", { lease, cause }),
           lost: resolve,
@@ -233,6 +226,7 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
         this.#scope,
       );
     });
+    return untilAborted(lost, this.#scope.signal);
   }
 
   /** Brings the registry's knowledge of us up to date; joins a request already under way. */

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { DiscoveryError } from "../model/errors.js";
 import type { Scope } from "./clock.js";
 
@@ -34,6 +35,13 @@ export async function within<T>(
     cancel();
     outer.removeEventListener("abort", abort);
   }
+}
+
+/** A signal of our own, on which many may wait at once: Node's warning of a leak at ten is not meant for it. */
+export function haltSignal(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }
 
 /** A signal that follows the given ones until it is released. */

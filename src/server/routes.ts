@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { serviceName } from "../model/fields.js";
 import type { Registry } from "../registry/registry.js";
 import type { Clock } from "../runtime/clock.js";
+import { haltSignal } from "../runtime/deadline.js";
 import { type Fields, readFields } from "./body.js";
 import { Hub } from "./hub.js";
 import { Listing } from "./listing.js";
@@ -30,7 +31,7 @@ export class Routes {
   readonly #hub: Hub;
   readonly #listing: Listing;
   readonly #posts: ReadonlyMap<string, Post>;
-  readonly #halt = new AbortController();
+  readonly #halt = haltSignal();
 
   /** @param names hosts under which a loopback server may be called: a web page's script comes under another */
   constructor(registry: Registry, clock: Clock, names: ReadonlySet<string> | undefined) {
