@@ -17,8 +17,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
 
 await locked(() => {
   if (changedAt(at("node_modules", ".package-lock.json")) < changedAt(at("package-lock.json"))) {
-    console.error("Installing dependencies (npm ci) …");
-    run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+    console.error("Installing dependencies (npm install) …");
+    run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]);
   }
   if (process.argv.includes("--build") || changedAt(at("dist", "index.js")) < newestSource()) {
     console.error("Building (tsc) …");
