@@ -14,7 +14,9 @@ export class SharedWatch {
   readonly #client: HttpClient;
   readonly #readers = new Map<string, Set<Reader>>();
   #stream: AbortController | undefined;
+  /** From the wish to open a stream to its first line: whoever joins meanwhile waits for the next opening. */
   #opening = false;
+  #joined = false;
 
   constructor(client: HttpClient) {
     this.#client = client;
@@ -38,6 +40,7 @@ export class SharedWatch {
   #join(service: string, reader: Reader): void {
     const readers = this.#readers.get(service) ?? new Set();
     this.#readers.set(service, readers.add(reader));
+    this.#joined = true;
     this.#reopen();
   }
 
@@ -45,15 +48,15 @@ export class SharedWatch {
     const readers = this.#readers.get(service);
     readers?.delete(reader);
     if (readers?.size === 0) this.#readers.delete(service);
-    if (this.#readers.size === 0) this.#stream?.abort();
+    if (this.#opening) this.#joined = true; // the opening may hang: whoever stays must not hang with it
+    if (this.#opening || this.#readers.size === 0) this.#stream?.abort();
   }
 
-  /** However many join in one turn, the stream is opened once. */
+  /** However many join in one turn, or while a stream is being opened, it is opened once for all of them. */
   #reopen(): void {
     if (this.#opening) return;
     this.#opening = true;
     queueMicrotask(() => {
-      this.#opening = false;
       this.#stream?.abort();
       this.#stream = new AbortController();
       void this.#read(this.#stream);
@@ -62,36 +65,46 @@ export class SharedWatch {
 
   async #read(stream: AbortController): Promise<void> {
     const { signal } = stream;
+    this.#joined = false;
     try {
-      if (this.#readers.size === 0) return;
       const services = Object.fromEntries([...this.#readers].map(([name, readers]) => [name, oldest(readers)]));
-      const lines = this.#client.lines({
-        method: "POST",
-        path: "/v1/watch",
-        signal,
-        body: { services },
-      });
-      for await (const line of lines) {
-        if (signal.aborted) return;
-        this.#deliver(line as WireEvent);
-      }
-      throw new DiscoveryError("UNAVAILABLE", "The registry ended the watch");
+      if (this.#readers.size > 0) await this.#follow(services, signal);
     } catch (error) {
       if (!signal.aborted) this.#fail(error);
     }
+    if (this.#stream === stream) this.#opened();
   }
 
-  #deliver(event: WireEvent): void {
-    const update = fromEvent(event);
+  async #follow(services: Readonly<Record<string, Position | null>>, signal: AbortSignal): Promise<void> {
+    const lines = this.#client.lines({ method: "POST", path: "/v1/watch", signal, body: { services } });
+    for await (const line of lines) {
+      if (signal.aborted) return;
+      this.#deliver(line);
+      this.#opened();
+    }
+    throw new DiscoveryError("UNAVAILABLE", "The registry ended the watch");
+  }
+
+  /** The stream has begun, or failed to: those who joined too late for it have their turn now. */
+  #opened(): void {
+    if (!this.#opening) return;
+    this.#opening = false;
+    if (this.#joined && this.#readers.size > 0) this.#reopen();
+  }
+
+  #deliver(line: unknown): void {
+    const update = fromEvent(line);
     if (!update) return;
-    if (event.service_name === undefined) {
+    const { service_name } = line as WireEvent;
+    if (service_name === undefined) {
       for (const readers of this.#readers.values()) for (const reader of readers) reader.alive();
       return;
     }
-    for (const reader of this.#readers.get(event.service_name) ?? []) reader.push(update);
+    for (const reader of this.#readers.get(service_name) ?? []) reader.push(update);
   }
 
   #fail(error: unknown): void {
+    this.#joined = false;
     for (const readers of this.#readers.values()) for (const reader of readers) reader.fail(error);
   }
 }

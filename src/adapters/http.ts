@@ -131,18 +131,15 @@ export function http(options: HttpOptions): Registry {
 }
 
 async function renewSome(client: HttpClient, beats: readonly Beat[], signal: AbortSignal): Promise<Renewal> {
-  const leases = beats.map(({ lease, status, load }) => ({
-    lease_id: lease.id,
-    status,
-    load,
-  }));
-  const { body } = await client.request({
-    method: "POST",
-    path: "/v1/heartbeat",
-    signal,
-    body: { leases },
-  });
-  const { unknown, epoch } = fieldsOf(body);
+  const leases = beats.map(({ lease, status, load }) => ({ lease_id: lease.id, status, load }));
+  let answer: HttpResponse;
+  try {
+    answer = await client.request({ method: "POST", path: "/v1/heartbeat", signal, body: { leases } });
+  } catch (error) {
+    if (beats.length !== 1 || !DiscoveryError.is(error, "LEASE_LOST")) throw error;
+    return { unknown: beats.map(({ lease }) => ({ lease, reason: "unknown" })) }; // a 404 says it as well
+  }
+  const { unknown, epoch, heartbeat_interval } = fieldsOf(answer.body);
   const gone = new Map<unknown, unknown>();
   for (const each of Array.isArray(unknown) ? unknown : []) {
     const { lease_id, reason } = fieldsOf(each);
@@ -150,10 +147,8 @@ async function renewSome(client: HttpClient, beats: readonly Beat[], signal: Abo
   }
   const lost = beats.filter(({ lease }) => gone.has(lease.id));
   return {
-    unknown: lost.map(({ lease }) => ({
-      lease,
-      reason: String(gone.get(lease.id) ?? "unknown"),
-    })),
+    unknown: lost.map(({ lease }) => ({ lease, reason: String(gone.get(lease.id) ?? "unknown") })),
+    heartbeatMs: typeof heartbeat_interval === "number" ? heartbeat_interval * 1_000 : undefined,
     epoch: typeof epoch === "string" ? epoch : undefined,
   };
 }

@@ -1,16 +1,9 @@
+import type { ServiceInstance } from "../model/instance.js";
 import type { RegistryUpdate } from "../model/update.js";
-import type { Registry } from "../registry/registry.js";
-import { revisionOf, toEvent } from "../wire/json.js";
-
-/** A line for all readers: made once, however many there are. */
-export interface Line {
-  readonly text: Buffer;
-  readonly type: RegistryUpdate["type"];
-  /** The revision it leads to; 0 where it has none. */
-  readonly revision: number;
-  /** The revision it follows on, for a change. */
-  readonly since: number;
-}
+import { polling } from "../registry/polling.js";
+import type { Discovery, Registry } from "../registry/registry.js";
+import type { Clock } from "../runtime/clock.js";
+import { Line } from "./line.js";
 
 /** Whoever wants to hear of a service. */
 export interface Listener {
@@ -22,15 +15,17 @@ export interface Listener {
 interface Topic {
   readonly listeners: Set<Listener>;
   readonly halt: AbortController;
+  /** The whole list as it was last told, so that a crowd that joins at once does not have it made for each. */
+  list?: { readonly instances: readonly ServiceInstance[]; readonly line: Line };
 }
 
 /** One watch of the registry per service, from its first listener to its last. */
 export class Hub {
-  readonly #registry: Registry;
+  readonly #source: Discovery;
   readonly #topics = new Map<string, Topic>();
 
-  constructor(registry: Registry) {
-    this.#registry = registry;
+  constructor(registry: Registry, clock: Clock) {
+    this.#source = registry.watch ? registry : polling(registry, { clock });
   }
 
   /** Hears every update of a service from now on, until the returned function is called. */
@@ -43,6 +38,20 @@ export class Hub {
     }
     topic.listeners.add(listener);
     return () => this.#leave(service, topic, listener);
+  }
+
+  /** An update of a service that has listeners, in bytes. */
+  lineOf(service: string, update: RegistryUpdate): Line {
+    if (update.type !== "reset") return new Line(service, update);
+    const { instances, position, warming = false } = update;
+    const topic = this.#topics.get(service);
+    const made = topic?.list;
+    if (made?.instances === instances && made.line.position === position && made.line.warming === warming) {
+      return made.line;
+    }
+    const line = new Line(service, update);
+    if (topic) topic.list = { instances, line };
+    return line;
   }
 
   close(): void {
@@ -60,29 +69,14 @@ export class Hub {
   async #run(service: string, topic: Topic): Promise<void> {
     const { signal } = topic.halt;
     try {
-      const updates = this.#registry.watch?.(service, { signal });
-      if (updates) for await (const update of updates) this.#tell(service, topic, update);
+      for await (const update of this.#source.watch?.(service, { signal }) ?? []) {
+        const line = this.lineOf(service, update);
+        for (const listener of topic.listeners) listener.line(service, line);
+      }
     } catch {
       // the registry's watch broke: whoever listens comes back and asks for the list
     }
     if (this.#topics.get(service) === topic) this.#topics.delete(service);
     for (const listener of topic.listeners) listener.cut();
   }
-
-  #tell(service: string, { listeners }: Topic, update: RegistryUpdate): void {
-    const line = lineOf(service, update);
-    for (const listener of listeners) listener.line(service, line);
-  }
-}
-
-/** Serialises an update once. */
-export function lineOf(service: string, update: RegistryUpdate): Line {
-  const text = Buffer.from(`${JSON.stringify(toEvent(service, update))}\n`);
-  const revision = update.type === "absent" ? 0 : revisionOf(update.position);
-  return {
-    text,
-    type: update.type,
-    revision,
-    since: update.type === "change" ? revisionOf(update.since) : 0,
-  };
 }

@@ -1,18 +1,18 @@
 import { DiscoveryError } from "../model/errors.js";
 import { numberIn } from "../model/fields.js";
-import { type DeclaredStatus, declaredStatus, type ServiceInstance } from "../model/instance.js";
+import { declaredStatus, type ServiceInstance } from "../model/instance.js";
 import type { MemoryRegistry } from "../registry/memory-options.js";
-import type { Beat, Lease, Registry } from "../registry/registry.js";
+import type { Beat, Registry } from "../registry/registry.js";
 import { fromWire, toWire, type WireInstance } from "../wire/json.js";
 import type { Fields } from "./body.js";
+import { Leases } from "./leases.js";
 import { Problem } from "./problem.js";
 
 /** The spec's default `ttl`, and the range of it, in seconds. */
 const TTL_S = { fallback: 30, min: 3, max: 86_400 } as const;
 /** Leases in one heartbeat. */
 const MAX_BATCH = 1_000;
-/** Leases remembered for a registry that cannot find them by name. */
-const MAX_LEASES = 100_000;
+const REQUIRED = ["service_name", "host", "port"] as const;
 const UPDATABLE = ["metadata", "tags", "weight", "zone", "version", "status"] as const;
 
 /** An answer before it is written: its status and its JSON. */
@@ -21,144 +21,129 @@ export interface Answer {
   readonly body: unknown;
 }
 
+/** A heartbeat and the id it came under; without a beat if no registry could know that. */
+interface NamedBeat {
+  readonly id: string;
+  readonly beat: Beat | undefined;
+}
+
 /** What providers may ask of the server; each turns fields into calls of the registry. */
 export class Registrations {
-  readonly #registry: Registry & Partial<Pick<MemoryRegistry, "revision" | "warming" | "lease">>;
-  /** Of registries that cannot find a lease by its name. */
-  readonly #leases = new Map<string, Lease>();
+  readonly #registry: Registry & Partial<Pick<MemoryRegistry, "revision" | "warming">>;
+  readonly #leases: Leases;
 
   constructor(registry: Registry) {
     this.#registry = registry;
+    this.#leases = new Leases(registry);
   }
 
   async register(fields: Fields, signal: AbortSignal): Promise<Answer> {
-    const ttl = fields["ttl"] === undefined ? TTL_S.fallback : numberIn("ttl", fields["ttl"], TTL_S.min, TTL_S.max);
-    const { node_id, ...rest } = fields;
-    const status = declaredStatus("status", fields["status"] ?? "healthy");
-    const id = rest["id"] ?? node_id;
-    const instance = fromWire(registration({ ...rest, ...(id === undefined ? {} : { id }), status }), "instance");
-    const lease = await this.#registry.register(instance, {
-      ttlMs: ttl * 1_000,
-      signal,
-    });
-    this.#keep(lease);
-    const { heartbeatMs, ttlMs, epoch, replaced } = lease;
+    const ttl = numberIn("ttl", fields["ttl"] ?? TTL_S.fallback, TTL_S.min, TTL_S.max);
+    const lease = await this.#registry.register(registration(fields), { ttlMs: ttl * 1_000, signal });
+    this.#leases.keep(lease);
+    const { id, incarnation } = lease.instance;
     const body = {
-      id: instance.id,
-      instance_id: instance.id,
+      id,
+      instance_id: id,
       lease_id: lease.id,
-      ttl: ttlMs / 1_000,
-      heartbeat_interval: heartbeatMs / 1_000,
-      incarnation: lease.instance.incarnation,
-      epoch,
-      revision: this.#registry.revision ?? lease.instance.incarnation,
+      ttl: lease.ttlMs / 1_000,
+      heartbeat_interval: lease.heartbeatMs / 1_000,
+      incarnation,
+      epoch: lease.epoch,
+      revision: this.#registry.revision ?? incarnation,
       warming: this.#registry.warming ?? false,
     };
-    return { status: replaced ? 200 : 201, body };
+    return { status: lease.replaced ? 200 : 201, body };
   }
 
   async heartbeat(fields: Fields, signal: AbortSignal): Promise<Answer> {
-    const single = fields["leases"] === undefined;
-    const leases = single ? [fields] : fields["leases"];
+    const { leases } = fields;
+    if (leases === undefined) return this.#single(fields, signal);
     if (!Array.isArray(leases) || leases.length > MAX_BATCH) {
       throw new Problem(422, "REJECTED", `leases must be an array of at most ${MAX_BATCH}`, { field: "leases" });
     }
-    const beats = leases.map((each, index) => this.#beat(each, single ? "" : `leases[${index}].`));
-    const { unknown, epoch } = await this.#registry.renew(beats, { signal });
-    const lost = new Map(unknown.map(({ lease, reason }) => [lease.id, reason ?? "unknown"]));
-    for (const id of lost.keys()) this.#leases.delete(id);
-    if (single && lost.size > 0) throw this.#unknown((beats[0] as Beat).lease.id, [...lost.values()][0]);
-    const kept = beats.filter(({ lease }) => !lost.has(lease.id));
-    const renewed = kept.map(({ lease: { id } }) => ({
-      lease_id: id,
-      status: this.#find(id)?.instance.status,
-    }));
-    const gone = [...lost].map(([lease_id, reason]) => ({ lease_id, reason }));
-    return {
-      status: 200,
-      body: {
-        renewed,
-        unknown: gone,
-        epoch,
-        warming: this.#registry.warming ?? false,
-      },
-    };
+    const beats = leases.map((each, index) => this.#beat(each, `leases[${index}].`));
+    return { status: 200, body: await this.#renew(beats, signal) };
+  }
+
+  /** A lease that is alone in its request is either renewed or not found. */
+  async #single(fields: Fields, signal: AbortSignal): Promise<Answer> {
+    const renewal = await this.#renew([this.#beat(fields, "")], signal);
+    const [gone] = renewal.unknown;
+    if (gone) throw unknownLease(gone.lease_id, gone.reason);
+    return { status: 200, body: renewal };
+  }
+
+  async #renew(beats: readonly NamedBeat[], signal: AbortSignal) {
+    const asked = beats.flatMap(({ beat }) => beat ?? []);
+    const { unknown: gone, epoch, heartbeatMs } = await this.#registry.renew(asked, { signal });
+    const lost = new Map(gone.map(({ lease, reason }) => [lease.id, reason ?? "unknown"]));
+    for (const id of lost.keys()) this.#leases.forget(id);
+    const renewed: { lease_id: string; status: string }[] = [];
+    const unknown: { lease_id: string; reason: string }[] = [];
+    let leastMs = Number.POSITIVE_INFINITY;
+    for (const { id: lease_id } of beats) {
+      const lease = lost.has(lease_id) ? undefined : this.#leases.find(lease_id);
+      if (!lease) unknown.push({ lease_id, reason: lost.get(lease_id) ?? "unknown" });
+      else {
+        renewed.push({ lease_id, status: lease.instance.status });
+        leastMs = Math.min(leastMs, lease.heartbeatMs);
+      }
+    }
+    const intervalMs = heartbeatMs ?? leastMs; // what suits the most impatient of them suits all
+    const heartbeat_interval = Number.isFinite(intervalMs) ? intervalMs / 1_000 : undefined;
+    return { renewed, unknown, heartbeat_interval, epoch, warming: this.#registry.warming ?? false };
   }
 
   async update(fields: Fields, signal: AbortSignal): Promise<Answer> {
-    const lease = this.#find(leaseIdIn(fields));
-    if (!lease) throw this.#unknown(leaseIdIn(fields), "unknown");
-    const given = Object.fromEntries(UPDATABLE.filter((key) => key in fields).map((key) => [key, fields[key]]));
-    if (given["status"] !== undefined) declaredStatus("status", given["status"]);
-    const { service, ...rest } = lease.instance;
-    const instance = fromWire({ ...rest, service_name: service, ...given, ttl: lease.ttlMs / 1_000 }, "instance");
-    this.#keep(await this.#registry.update(lease, instance, { signal }));
-    return { status: 200, body: { ...toWire(instance), lease_id: lease.id } };
+    const id = leaseIdIn(fields, "");
+    const lease = this.#leases.find(id);
+    if (!lease) throw unknownLease(id, "unknown");
+    const wire: Record<string, unknown> = { ...toWire(lease.instance) };
+    for (const key of UPDATABLE) if (fields[key] !== undefined) wire[key] = fields[key];
+    if (fields["status"] != null) declaredStatus("status", fields["status"]);
+    const updated = await this.#registry.update(lease, fromWire(wire), { signal });
+    this.#leases.keep(updated);
+    return { status: 200, body: toWire(updated.instance) };
   }
 
   async deregister(fields: Fields, signal: AbortSignal): Promise<Answer> {
-    const id = leaseIdIn(fields);
-    const { acked = 0, waiting = 0 } = await this.#registry.deregister(this.#find(id) ?? bareLease(id), { signal });
-    this.#leases.delete(id);
+    const id = leaseIdIn(fields, "");
+    const lease = this.#leases.named(id);
+    const { acked = 0, waiting = 0 } = lease ? await this.#registry.deregister(lease, { signal }) : {};
+    this.#leases.forget(id);
     return { status: 200, body: { acked, waiting } };
   }
 
-  #keep(lease: Lease): void {
-    if (this.#registry.lease) return;
-    this.#leases.set(lease.id, lease);
-    if (this.#leases.size > MAX_LEASES) this.#leases.delete(this.#leases.keys().next().value as string);
-  }
-
-  #find(id: string): Lease | undefined {
-    return this.#registry.lease ? this.#registry.lease(id) : this.#leases.get(id);
-  }
-
-  #beat(each: unknown, path: string): Beat {
+  #beat(each: unknown, path: string): NamedBeat {
     const fields = typeof each === "object" && each !== null ? (each as Fields) : {};
     const id = leaseIdIn(fields, path);
-    const { status, load } = fields;
-    const declared: DeclaredStatus | undefined =
-      status === undefined ? undefined : declaredStatus(`${path}status`, status);
-    const busy = load === undefined ? undefined : numberIn(`${path}load`, load, 0, 1_000);
-    return {
-      lease: this.#find(id) ?? bareLease(id),
-      status: declared,
-      load: busy,
-    };
-  }
-
-  #unknown(id: string, reason: string | undefined): Problem {
-    const detail = `No live lease ${id.slice(0, 4)}…: ${reason}. Register again.`;
-    return new Problem(404, "LEASE_UNKNOWN", detail, { reason });
+    const lease = this.#leases.named(id);
+    const status = fields["status"] == null ? undefined : declaredStatus(`${path}status`, fields["status"]);
+    const load = fields["load"] == null ? undefined : numberIn(`${path}load`, fields["load"], 0, 1);
+    return { id, beat: lease && { lease, status, load } };
   }
 }
 
-/** `host` and `port` are required; what they are is checked with the rest. */
-function registration(fields: Fields): WireInstance {
-  for (const field of ["service_name", "host", "port"]) {
-    if (fields[field] === undefined) {
-      throw new DiscoveryError("INVALID_OPTION", `${field} is missing`, {
-        field,
-      });
-    }
+/** The instance that asks to be registered, all of it checked. */
+function registration(fields: Fields): ServiceInstance {
+  for (const field of REQUIRED) {
+    if (fields[field] === undefined) throw new DiscoveryError("INVALID_OPTION", `${field} is missing`, { field });
   }
-  return fields;
+  if (fields["status"] != null) declaredStatus("status", fields["status"]);
+  const { id, node_id } = fields;
+  const wire: WireInstance = id == null && node_id != null ? { ...fields, id: node_id } : fields;
+  return fromWire(wire);
 }
 
-function leaseIdIn(fields: Fields, path = ""): string {
+function leaseIdIn(fields: Fields, path: string): string {
   const id = fields["lease_id"];
   if (typeof id === "string" && id.length > 0 && id.length <= 512) return id;
-  throw new Problem(422, "REJECTED", `${path}lease_id must be the lease_id that register answered`, {
-    field: `${path}lease_id`,
-  });
+  const field = `${path}lease_id`;
+  throw new Problem(422, "REJECTED", `${field} must be the lease_id that register answered`, { field });
 }
 
-/** A lease of which only the name is known: enough to ask the registry about it. */
-function bareLease(id: string): Lease {
-  return {
-    id,
-    instance: undefined as unknown as ServiceInstance,
-    ttlMs: 0,
-    heartbeatMs: 0,
-  };
+function unknownLease(id: string, reason: string): Problem {
+  const detail = `No live lease ${id.slice(0, 4)}…: ${reason}. Register again.`;
+  return new Problem(404, "LEASE_UNKNOWN", detail, { reason });
 }

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { isIP } from "node:net";
+import { type AddressInfo, isIP } from "node:net";
+import type { Duplex } from "node:stream";
 import { DiscoveryError } from "../model/errors.js";
 import { invalid, numberIn } from "../model/fields.js";
 import { hostPort } from "../model/instance.js";
@@ -20,6 +20,8 @@ const REQUEST_MS = 10_000;
 const CHECK_MS = 1_000;
 /** Sockets wait this long for the next beat, in milliseconds: longer than any usual beat interval. */
 const KEEP_ALIVE_MS = 75_000;
+/** Sockets at one time, so that a flood does not take the last file handle. */
+const MAX_CONNECTIONS = 10_000;
 const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
 
 /** How a registry server is reached, and what stands behind it. */
@@ -71,7 +73,8 @@ export class RegistryServer implements AsyncDisposable {
         clock,
         ...(warmingMs === undefined ? {} : { warmingMs }),
       });
-    const names = isLocal ? new Set([...LOOPBACK_NAMES, host.toLowerCase(), ...(options.hosts ?? [])]) : undefined;
+    const hosts = [...LOOPBACK_NAMES, host, ...(options.hosts ?? [])].map((name) => name.toLowerCase());
+    const names = isLocal ? new Set(hosts) : undefined;
     this.#routes = new Routes(this.registry, clock, names);
     this.#server = createServer(
       {
@@ -82,9 +85,9 @@ export class RegistryServer implements AsyncDisposable {
       },
       (request: IncomingMessage, response: ServerResponse) => this.#routes.handle(request, response),
     );
-    this.#server.on("clientError", (_error, socket) => {
-      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
-    });
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.on("clientError", refuse);
+    this.#server.on("error", () => {}); // a connection that could not be accepted concerns nobody else
   }
 
   /** Where it listens; undefined before `listen()`. */
@@ -127,6 +130,17 @@ export class RegistryServer implements AsyncDisposable {
     if (this.#own) await this.registry.close();
     await closed;
   }
+}
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+};
+
+/** Answers what cannot be read as a request, before it becomes one. */
+function refuse(error: Error & { readonly code?: string }, socket: Duplex): void {
+  if (!socket.writable) return void socket.destroy();
+  socket.end(`HTTP/1.1 ${REFUSALS[error.code ?? ""] ?? "400 Bad Request"}\r\nconnection: close\r\n\r\n`);
 }
 
 /**

@@ -1,104 +1,162 @@
 import { randomUUID } from "node:crypto";
 import type { ServerResponse } from "node:http";
+import type { Position } from "../model/update.js";
 import type { Registry } from "../registry/registry.js";
 import type { Cancel, Clock } from "../runtime/clock.js";
-import { type Hub, type Line, type Listener, lineOf } from "./hub.js";
+import type { Hub, Listener } from "./hub.js";
+import { type Line, serverSent } from "./line.js";
 
 /** Time between two signs of life, in milliseconds. */
 const PING_MS = 15_000;
 /** A reader that leaves more than this unread, in bytes, is cut; it resumes where it was. */
 const MAX_UNREAD = 1024 * 1024;
 const PING = Buffer.from('{"event":"ping"}\n');
+const PING_EVENT: Buffer = serverSent(PING);
 
 /** Services of a watch, and from where each goes on. */
-export type Wanted = ReadonlyMap<string, string | undefined>;
+export type Wanted = ReadonlyMap<string, Position | undefined>;
 
-/** Streams one reader's services to it until it leaves. */
+/** What a stream needs of the server it is part of. */
+export interface WatchContext {
+  readonly registry: Registry;
+  readonly hub: Hub;
+  readonly clock: Clock;
+}
+
+/** What a reader was told of a service. */
+interface Told {
+  /** Where that led to; undefined as long as the service is absent. */
+  position: Position | undefined;
+  state: "nothing" | "absent" | "known";
+  warming: boolean;
+  /** While the registry is asked, news wait here. */
+  news: Line[] | undefined;
+}
+
+/**
+ * Streams one reader's services to it until it leaves.
+ *
+ * Each service begins with the registry's answer to where the reader was, and goes on with the lines all readers share.
+ * A shared line that does not follow on what this reader was told is not sent: the registry is asked from there. So
+ * every reader hears each change once and in order, or the whole list.
+ */
 export class WatchStream implements Listener {
-  readonly #registry: Registry;
-  readonly #clock: Clock;
+  readonly #context: WatchContext;
   readonly #response: ServerResponse;
-  readonly #framed: (line: Buffer) => Buffer;
-  readonly #leaving: (() => void)[] = [];
-  /** Until the first line of a service is out, its news wait here. */
-  readonly #early = new Map<string, Line[]>();
-  readonly #last = new Map<string, Line>();
+  readonly #asEvents: boolean;
+  readonly #told = new Map<string, Told>();
+  readonly #leave: (() => void)[] = [];
+  readonly #halt = new AbortController();
+  #maxUnread = MAX_UNREAD;
   #cancelPing: Cancel = () => {};
 
-  constructor(registry: Registry, clock: Clock, response: ServerResponse, sse: boolean) {
-    this.#registry = registry;
-    this.#clock = clock;
+  /** @param asEvents write server-sent events, not lines */
+  constructor(context: WatchContext, response: ServerResponse, asEvents: boolean) {
+    this.#context = context;
     this.#response = response;
-    this.#framed = sse ? asServerSentEvent : (line) => line;
-    response.writeHead(200, {
-      "content-type": sse ? "text/event-stream" : "application/x-ndjson",
-      "cache-control": "no-store",
-    });
-    response.once("close", () => this.#end());
-    this.#write(Buffer.from(`${JSON.stringify({ event: "hello", watch_id: randomUUID() })}\n`));
+    this.#asEvents = asEvents;
   }
 
-  async run(hub: Hub, wanted: Wanted): Promise<void> {
+  /** Resolves when every service has begun; the stream goes on after that. */
+  async run(wanted: Wanted): Promise<void> {
+    const response = this.#response;
+    response.once("close", () => this.#end());
+    response.on("drain", () => this.#allow(0));
+    const type = this.#asEvents ? "text/event-stream" : "application/x-ndjson";
+    response.writeHead(200, { "content-type": type, "cache-control": "no-store" });
+    const hello = Buffer.from(`${JSON.stringify({ event: "hello", watch_id: randomUUID() })}\n`);
+    this.#write(this.#asEvents ? serverSent(hello) : hello);
     this.#ping();
-    for (const [service] of wanted) {
-      this.#early.set(service, []);
-      this.#leaving.push(hub.join(service, this)); // before the list: what happens in between is not missed
-    }
-    const signal = new AbortController().signal;
     for (const [service, since] of wanted) {
-      const update = await this.#registry.list(service, { since, signal });
-      if (this.#response.destroyed) return;
-      const first = lineOf(service, update);
-      this.#send(service, first);
-      const early = this.#early.get(service) ?? [];
-      this.#early.delete(service);
-      for (const line of early) this.line(service, line);
+      await this.#drained(); // a reader of many long lists is not a slow one
+      if (this.#halt.signal.aborted) return;
+      const told: Told = { position: undefined, state: "nothing", warming: false, news: [] };
+      this.#told.set(service, told);
+      this.#leave.push(this.#context.hub.join(service, this)); // before the list: nothing is missed in between
+      await this.#ask(service, told, since);
     }
   }
 
   line(service: string, line: Line): void {
-    const early = this.#early.get(service);
-    if (early) early.push(line);
-    else if (this.#isNews(service, line)) this.#send(service, line);
+    const told = this.#told.get(service);
+    if (!told || line.type === "current") return;
+    if (told.news) told.news.push(line);
+    else if (isToldAlready(told, line)) return;
+    else if (line.type === "reset" || followsOn(told, line)) this.#tell(told, line);
+    else this.#ask(service, told, told.position).catch(() => this.cut());
   }
 
   cut(): void {
     this.#response.destroy();
   }
 
-  /** Not what this reader was told already. */
-  #isNews(service: string, line: Line): boolean {
-    const last = this.#last.get(service);
-    if (!last || line.type === "current") return line.type !== "current";
-    if (line.type === "change") return line.revision > last.revision;
-    return line.revision > last.revision || !line.text.equals(last.text); // the end of warming changes no revision
+  /** Asks the registry where the service stands now, then goes on with the news. */
+  async #ask(service: string, told: Told, since: Position | undefined): Promise<void> {
+    told.news = [];
+    const { registry, hub } = this.#context;
+    const update = await registry.list(service, { since, signal: this.#halt.signal });
+    if (this.#halt.signal.aborted) return;
+    const line = hub.lineOf(service, update);
+    if (told.state === "nothing" || (line.type !== "current" && !isToldAlready(told, line))) this.#tell(told, line);
+    const news = told.news;
+    told.news = undefined;
+    for (const each of news) this.line(service, each);
   }
 
-  #send(service: string, line: Line): void {
-    this.#last.set(service, line);
-    this.#write(line.text);
+  #tell(told: Told, line: Line): void {
+    told.position = line.position;
+    told.state = line.type === "absent" ? "absent" : "known";
+    if (line.type !== "change") told.warming = line.warming;
+    this.#write(this.#asEvents ? line.event : line.text);
+    if (line.type === "reset") this.#allow(line.text.length); // a list longer than the limit may take its time
   }
 
-  #write(line: Buffer): void {
+  #write(bytes: Buffer): void {
     const response = this.#response;
     if (response.destroyed) return;
-    if (response.writableLength > MAX_UNREAD) return void response.destroy();
-    response.write(this.#framed(line));
+    if (response.writableLength > this.#maxUnread) response.destroy();
+    else response.write(bytes);
+  }
+
+  #allow(more: number): void {
+    this.#maxUnread = more === 0 ? MAX_UNREAD : Math.max(this.#maxUnread, MAX_UNREAD + more);
+  }
+
+  #drained(): Promise<void> | undefined {
+    const response = this.#response;
+    if (!response.writableNeedDrain || response.destroyed) return undefined;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        response.off("drain", done);
+        response.off("close", done);
+        resolve();
+      };
+      response.on("drain", done);
+      response.on("close", done);
+    });
   }
 
   #ping(): void {
-    this.#cancelPing = this.#clock.schedule(PING_MS, () => {
-      this.#write(PING);
+    this.#cancelPing = this.#context.clock.schedule(PING_MS, () => {
+      this.#write(this.#asEvents ? PING_EVENT : PING);
       this.#ping();
     });
   }
 
   #end(): void {
+    this.#halt.abort();
     this.#cancelPing();
-    for (const leave of this.#leaving) leave();
+    for (const leave of this.#leave) leave();
   }
 }
 
-function asServerSentEvent(line: Buffer): Buffer {
-  return Buffer.concat([Buffer.from("data: "), line, Buffer.from("\n")]);
+function isToldAlready(told: Told, line: Line): boolean {
+  if (line.type === "absent") return told.state === "absent" && told.warming === line.warming;
+  const warmedUp = line.type === "reset" && told.warming && !line.warming; // which is news, whatever is listed
+  return line.isNotAfter(told.position) && !(warmedUp && line.position === told.position);
+}
+
+/** Whether a change comes right after what was told. */
+function followsOn(told: Told, line: Line): boolean {
+  return line.type === "change" && line.since !== undefined && line.since === told.position;
 }

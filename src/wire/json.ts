@@ -1,8 +1,8 @@
 import { DiscoveryError } from "../model/errors.js";
 import { defineInstance, type InstanceInput, type ServiceInstance } from "../model/instance.js";
-import type { Position, RegistryUpdate, Removal } from "../model/update.js";
+import type { Position, RegistryUpdate, Removal, RemovalReason } from "../model/update.js";
 
-/** An instance as it stands on the wire: `snake_case`, durations in seconds. */
+/** An instance as it stands on the wire: `snake_case`, durations in seconds. Nothing of it is believed yet. */
 export interface WireInstance {
   readonly id?: unknown;
   readonly service_name?: unknown;
@@ -20,6 +20,99 @@ export interface WireInstance {
   readonly incarnation?: unknown;
 }
 
+/** What others need to know of an instance; what has its default value is said all the same. */
+export function toWire(instance: ServiceInstance): WireInstance {
+  const { ttlMs, registeredAt } = instance;
+  return {
+    id: instance.id,
+    service_name: instance.service,
+    host: instance.host,
+    port: instance.port,
+    protocol: instance.protocol,
+    weight: instance.weight,
+    zone: instance.zone,
+    version: instance.version,
+    tags: instance.tags,
+    metadata: instance.metadata,
+    status: instance.status,
+    ttl: ttlMs === undefined ? undefined : ttlMs / 1_000,
+    registered_at: registeredAt === undefined ? undefined : registeredAt / 1_000,
+    incarnation: instance.incarnation,
+  };
+}
+
+/**
+ * Reads an instance from the wire and checks all of it. `null` stands for what is not said, unknown fields are skipped.
+ *
+ * @throws {DiscoveryError} `INVALID_OPTION`, naming the field
+ */
+export function fromWire(wire: WireInstance, path?: string): ServiceInstance {
+  const { ttl, registered_at, incarnation } = wire;
+  const input = {
+    id: wire.id ?? undefined,
+    service: wire.service_name,
+    host: wire.host,
+    port: wire.port,
+    protocol: wire.protocol ?? undefined,
+    weight: wire.weight ?? undefined,
+    zone: wire.zone,
+    version: wire.version,
+    tags: wire.tags,
+    metadata: wire.metadata,
+    status: wire.status ?? undefined,
+    ttlMs: typeof ttl === "number" ? ttl * 1_000 : undefined,
+    registeredAt: typeof registered_at === "number" ? registered_at * 1_000 : undefined,
+    incarnation: typeof incarnation === "number" ? incarnation : 0,
+  };
+  return defineInstance(input as unknown as InstanceInput, path); // which believes nothing
+}
+
+/** Instances that could be read, and how many could not. */
+export interface Readable {
+  readonly instances: readonly ServiceInstance[];
+  readonly invalid: number;
+}
+
+/**
+ * Reads many; those that cannot be read are counted, the others stand.
+ *
+ * @throws {DiscoveryError} `PROTOCOL` if it is no array
+ */
+export function manyFromWire(records: unknown): Readable {
+  if (!Array.isArray(records)) throw new DiscoveryError("PROTOCOL", "A list of instances is no array");
+  const instances: ServiceInstance[] = [];
+  let invalid = 0;
+  for (const record of records) {
+    try {
+      instances.push(fromWire(record as WireInstance));
+    } catch {
+      invalid++;
+    }
+  }
+  return { instances, invalid };
+}
+
+/** `EPOCH:REVISION`, the form in which positions are quoted back to a server; undefined where one is not told. */
+export function positionOf(epoch: unknown, revision: unknown): Position | undefined {
+  return typeof epoch === "string" && typeof revision === "number" ? `${epoch}:${revision}` : undefined;
+}
+
+/** A position as its registry gave it: without the empty epoch that stands before one that has none. */
+export function positionIn(quoted: string): Position {
+  return quoted.startsWith(":") ? quoted.slice(1) : quoted;
+}
+
+/** The revision in a position, for the field of that name; 0 where there is none. */
+export function revisionOf(position: Position | undefined): number {
+  const revision = Number(position?.slice(position.lastIndexOf(":") + 1));
+  return Number.isSafeInteger(revision) ? revision : 0;
+}
+
+/** The epoch in a position; empty where there is none. */
+export function epochOf(position: Position | undefined): string {
+  return position === undefined ? "" : position.slice(0, Math.max(0, position.lastIndexOf(":")));
+}
+
 /** One line of a watch. */
 export interface WireEvent {
   readonly event: "hello" | "snapshot" | "delta" | "absent" | "ping";
@@ -35,157 +128,77 @@ export interface WireEvent {
   readonly removed?: readonly Removal[];
 }
 
-/** What others need to know of an instance; what has its default value is said all the same. */
-export function toWire(instance: ServiceInstance): WireInstance {
-  const { id, service, host, port, protocol, weight, zone, version, tags, metadata, status } = instance;
-  const { ttlMs, registeredAt, incarnation } = instance;
-  const ttl = ttlMs === undefined ? undefined : ttlMs / 1_000;
-  const registered_at = registeredAt === undefined ? undefined : registeredAt / 1_000;
-  const first = {
-    id,
-    service_name: service,
-    host,
-    port,
-    protocol,
-    weight,
-    zone,
-    version,
-    tags,
-    metadata,
-  };
-  return { ...first, status, ttl, registered_at, incarnation };
+const REASONS: ReadonlySet<unknown> = new Set<RemovalReason>([
+  "deregistered",
+  "expired",
+  "probe_failed",
+  "replaced",
+  "evicted",
+]);
+
+/** An update as the line of a watch. */
+export function toEvent(service: string, update: RegistryUpdate): WireEvent {
+  const service_name = service;
+  const position = update.type === "absent" ? undefined : update.position;
+  const epoch = update.epoch ?? epochOf(position);
+  const revision = revisionOf(position);
+  switch (update.type) {
+    case "reset": {
+      const { warming = false, instances } = update;
+      return { event: "snapshot", service_name, epoch, revision, warming, instances: instances.map(toWire) };
+    }
+    case "change": {
+      const { upserted, removed } = update;
+      const since = revisionOf(update.since);
+      const added = upserted.map(toWire); // new to this reader or not: the reader knows best
+      return { event: "delta", service_name, epoch, revision, since, added, updated: [], removed };
+    }
+    case "absent":
+      return { event: "absent", service_name, epoch, warming: update.warming ?? false };
+    case "current":
+      return { event: "ping", service_name, epoch, revision };
+  }
 }
 
 /**
- * Reads an instance from the wire and checks all of it.
+ * A line of a watch as an update; undefined for a line that tells of no change and no service.
  *
- * @throws {DiscoveryError} `INVALID_OPTION`, naming the field
+ * @throws {DiscoveryError} `PROTOCOL` if it is no event
  */
-export function fromWire(wire: WireInstance, path?: string): ServiceInstance {
-  const { service_name, ttl, registered_at, ...rest } = wire;
-  const input = {
-    ...rest,
-    service: service_name,
-    ttlMs: typeof ttl === "number" ? ttl * 1_000 : undefined,
-    registeredAt: typeof registered_at === "number" ? registered_at * 1_000 : undefined,
-    incarnation: typeof rest.incarnation === "number" ? rest.incarnation : 0,
-  };
-  return defineInstance(input as unknown as InstanceInput, path);
-}
-
-/** Reads many; those that cannot be read are counted, the others stand. */
-export function manyFromWire(records: unknown): {
-  readonly instances: ServiceInstance[];
-  readonly invalid: number;
-} {
-  if (!Array.isArray(records)) throw new DiscoveryError("PROTOCOL", "A list of instances is no array");
-  const instances: ServiceInstance[] = [];
-  let invalid = 0;
-  for (const record of records) {
-    try {
-      instances.push(fromWire(record as WireInstance));
-    } catch {
-      invalid++;
-    }
-  }
-  return { instances, invalid };
-}
-
-/** `EPOCH:REVISION`, the form in which positions are quoted back to a server. */
-export function positionOf(epoch: unknown, revision: unknown): Position | undefined {
-  return typeof epoch === "string" && typeof revision === "number" ? `${epoch}:${revision}` : undefined;
-}
-
-/** The revision in a position, for the field of that name; 0 where there is none. */
-export function revisionOf(position: Position | undefined): number {
-  const revision = Number(position?.slice(position.lastIndexOf(":") + 1));
-  return Number.isSafeInteger(revision) ? revision : 0;
-}
-
-/** The epoch in a position; the whole of it where there is no revision. */
-export function epochOf(position: Position | undefined): string {
-  return position === undefined ? "" : position.slice(0, Math.max(0, position.lastIndexOf(":")));
-}
-
-/** An update as the line of a watch; undefined for one that says nothing. */
-export function toEvent(service: string, update: RegistryUpdate): WireEvent {
-  const service_name = service;
-  const epoch = update.epoch ?? epochOf("position" in update ? update.position : undefined);
-  switch (update.type) {
-    case "reset": {
-      const { warming = false, instances, position } = update;
-      return {
-        event: "snapshot",
-        service_name,
-        epoch,
-        revision: revisionOf(position),
-        warming,
-        instances: instances.map(toWire),
-      };
-    }
-    case "change": {
-      const { upserted, removed, since, position } = update;
-      const added = upserted.map(toWire); // whether new or not, the reader knows best
-      return {
-        event: "delta",
-        service_name,
-        epoch,
-        revision: revisionOf(position),
-        since: revisionOf(since),
-        added,
-        updated: [],
-        removed,
-      };
-    }
-    case "absent":
-      return {
-        event: "absent",
-        service_name,
-        epoch,
-        warming: update.warming ?? false,
-      };
-    case "current":
-      return {
-        event: "ping",
-        service_name,
-        epoch,
-        revision: revisionOf(update.position),
-      };
-  }
-}
-
-/** A line of a watch as an update; undefined for lines that are about no service. */
-export function fromEvent(event: WireEvent): RegistryUpdate | undefined {
-  const { epoch, warming } = event;
+export function fromEvent(line: unknown): RegistryUpdate | undefined {
+  if (typeof line !== "object" || line === null) throw new DiscoveryError("PROTOCOL", "A line of a watch is no object");
+  const event = line as WireEvent;
+  const epoch = typeof event.epoch === "string" ? event.epoch : undefined;
+  const warming = event.warming === true;
   const position = positionOf(epoch, event.revision);
   switch (event.event) {
     case "snapshot":
-      return {
-        type: "reset",
-        ...manyFromWire(event.instances),
-        position,
-        epoch,
-        warming,
-      };
+      return { type: "reset", ...manyFromWire(event.instances), position, epoch, warming };
     case "delta": {
-      const { instances, invalid } = manyFromWire([...(event.added ?? []), ...(event.updated ?? [])]);
       if (position === undefined) throw new DiscoveryError("PROTOCOL", "A delta without epoch or revision");
+      const added = manyFromWire(event.added ?? []);
+      const updated = manyFromWire(event.updated ?? []);
+      const upserted = [...added.instances, ...updated.instances];
+      const invalid = added.invalid + updated.invalid;
       const since = positionOf(epoch, event.since);
-      return {
-        type: "change",
-        upserted: instances,
-        invalid,
-        removed: event.removed ?? [],
-        since,
-        position,
-        epoch,
-      };
+      return { type: "change", upserted, invalid, removed: removals(event.removed), since, position, epoch };
     }
     case "absent":
       return { type: "absent", epoch, warming };
     case "ping":
       return { type: "current", position, epoch };
     default:
-      return undefined;
+      return undefined; // hello, and what later servers may add
   }
+}
+
+/** A reason nobody knows is none: the removal will be doubted. */
+function removals(given: unknown): Removal[] {
+  if (given === undefined) return [];
+  if (!Array.isArray(given)) throw new DiscoveryError("PROTOCOL", "The removed of a delta are no array");
+  return given.map((each: unknown) => {
+    const { id, reason } = (each ?? {}) as { id?: unknown; reason?: unknown };
+    if (typeof id !== "string") throw new DiscoveryError("PROTOCOL", "A delta removes what has no id");
+    return { id, reason: REASONS.has(reason) ? (reason as RemovalReason) : undefined };
+  });
 }
