@@ -5,10 +5,11 @@ import { type DeclaredStatus, enlisted, inStatus, type ServiceInstance, sameInst
 import type { Position, RegistryUpdate, RemovalReason } from "../model/update.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
 import { durationMs, knownKeys } from "../runtime/options.js";
-import { type Held, LeaseTable, newLeaseId } from "./lease-table.js";
+import { LeaseTable, newLeaseId } from "./lease-table.js";
 import type { MemoryRegistry, MemoryRegistryOptions } from "./memory-options.js";
+import { Recent } from "./recent.js";
 import type { Beat, CallOptions, Deregistration, Lease, Renewal } from "./registry.js";
-import { ServiceRecord } from "./service-record.js";
+import { type HeldInstance, ServiceRecord } from "./service-record.js";
 import { Waiting } from "./waiting.js";
 
 /** The spec's `ttl` field: 3 s (a lost beat must be survivable) to a day. */
@@ -21,10 +22,6 @@ const LIMITS = { services: 10_000, instances: 100_000 } as const;
 const FORGET_MS = 5 * 60_000;
 /** How many ended leases are remembered, so that a late beat learns why. */
 const ENDED = 10_000;
-
-interface HeldInstance extends Held {
-  readonly instance: ServiceInstance;
-}
 
 /** Makes an empty registry. @throws {DiscoveryError} `INVALID_OPTION` */
 export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegistry {
@@ -47,8 +44,7 @@ class Memory implements MemoryRegistry {
   readonly #clock: Clock;
   readonly #leases: LeaseTable<HeldInstance>;
   readonly #services = new Map<string, ServiceRecord>();
-  readonly #holders = new Map<string, HeldInstance>();
-  readonly #ended = new Map<string, RemovalReason>();
+  readonly #ended = new Recent<RemovalReason>(ENDED);
   readonly #waiting = new Waiting();
   readonly #endWarming: () => void;
   #revision = 0;
@@ -79,7 +75,7 @@ class Memory implements MemoryRegistry {
   async register(instance: ServiceInstance, { ttlMs }: CallOptions & { ttlMs: number }): Promise<Lease> {
     this.#open();
     numberIn("ttlMs", ttlMs, TTL_MS.min, TTL_MS.max);
-    const earlier = this.#holders.get(keyOf(instance));
+    const earlier = this.#services.get(instance.service)?.holders.get(instance.id);
     if (earlier) this.#giveWay(earlier, instance);
     else if (this.#leases.size >= LIMITS.instances) throw full(`${LIMITS.instances} instances`);
     const record = this.#recordFor(instance.service);
@@ -90,9 +86,8 @@ class Memory implements MemoryRegistry {
       incarnation,
     });
     const held = { leaseId: newLeaseId(), ttlMs, instance: life };
-    this.#holders.set(keyOf(life), held);
     this.#leases.grant(held);
-    record.put(life, incarnation);
+    record.put(held, incarnation);
     this.#waiting.wake(life.service);
     return this.#leaseOf(held, earlier !== undefined);
   }
@@ -118,7 +113,7 @@ class Memory implements MemoryRegistry {
     if (!held) throw new DiscoveryError("LEASE_LOST", `No such lease: ${this.#ended.get(lease.id) ?? "unknown"}`);
     const { ttlMs, registeredAt, incarnation } = held.instance;
     const next = enlisted(instance, { ttlMs, registeredAt, incarnation });
-    if (keyOf(next) !== keyOf(held.instance) || !sameAddress(next, held.instance)) {
+    if (!isSameHolder(next, held.instance) || !sameAddress(next, held.instance)) {
       throw new DiscoveryError("INVALID_OPTION", "An update changes neither id, service, host nor port", {
         field: "id",
       });
@@ -252,22 +247,19 @@ class Memory implements MemoryRegistry {
     if (sameInstance(held.instance, instance)) return held;
     const next = { ...held, instance };
     this.#leases.replace(next);
-    this.#holders.set(keyOf(instance), next);
-    this.#recordFor(instance.service).put(instance, ++this.#revision);
+    this.#recordFor(instance.service).put(next, ++this.#revision);
     this.#waiting.wake(instance.service);
     return next;
   }
 
   #leave({ leaseId, instance }: HeldInstance, reason: RemovalReason): void {
     this.#remember(leaseId, reason);
-    this.#holders.delete(keyOf(instance));
     this.#recordFor(instance.service).remove(instance, reason, ++this.#revision, this.#clock.now());
     this.#waiting.wake(instance.service);
   }
 
   #remember(leaseId: string, reason: RemovalReason): void {
     this.#ended.set(leaseId, reason);
-    if (this.#ended.size > ENDED) this.#ended.delete(this.#ended.keys().next().value as string);
   }
 
   #recordFor(service: string): ServiceRecord {
@@ -283,8 +275,8 @@ class Memory implements MemoryRegistry {
   #makeRoom(): void {
     if (this.#services.size < LIMITS.services) return;
     const now = this.#clock.now();
-    for (const [name, { instances, emptySince }] of this.#services) {
-      if (instances.size === 0 && now - emptySince > FORGET_MS) this.#services.delete(name);
+    for (const [name, { holders, emptySince }] of this.#services) {
+      if (holders.size === 0 && now - emptySince > FORGET_MS) this.#services.delete(name);
     }
     if (this.#services.size >= LIMITS.services) throw full(`${LIMITS.services} services`);
   }
@@ -296,8 +288,8 @@ class Memory implements MemoryRegistry {
 }
 
 /** An id is unique within its service. */
-function keyOf({ service, id }: ServiceInstance): string {
-  return `${service}\n${id}`;
+function isSameHolder(a: ServiceInstance, b: ServiceInstance): boolean {
+  return a.id === b.id && a.service === b.service;
 }
 
 function sameAddress(a: ServiceInstance, b: ServiceInstance): boolean {

@@ -1,10 +1,16 @@
-import type { ServiceInstance } from "../model/instance.js";
-import { inOrder, type RegistryUpdate, type Removal, type RemovalReason } from "../model/update.js";
+import { byId, type ServiceInstance } from "../model/instance.js";
+import type { RegistryUpdate, Removal, RemovalReason } from "../model/update.js";
+import type { Held } from "./lease-table.js";
 
 /** How many changes of a service can be replayed to a watcher that comes back; beyond that it gets a snapshot. */
 const HISTORY = 1_000;
 /** How long an instance that failed is remembered, in milliseconds. */
 const TOMBSTONE_MS = 5 * 60_000;
+
+/** An instance and the lease that keeps it listed. */
+export interface HeldInstance extends Held {
+  readonly instance: ServiceInstance;
+}
 
 interface Change {
   readonly revision: number;
@@ -20,7 +26,8 @@ interface Tombstone {
 
 /** One service in a registry's memory: who is there, who was, and what has changed of late. */
 export class ServiceRecord {
-  readonly instances = new Map<string, ServiceInstance>();
+  /** By the ids of their instances. */
+  readonly holders = new Map<string, HeldInstance>();
   readonly #tombstones = new Map<string, Tombstone>();
   #history: Change[] = [];
   #replayableFrom: number;
@@ -37,15 +44,16 @@ export class ServiceRecord {
     this.emptySince = now;
   }
 
-  put(instance: ServiceInstance, revision: number): void {
-    this.instances.set(instance.id, instance);
+  put(held: HeldInstance, revision: number): void {
+    const { instance } = held;
+    this.holders.set(instance.id, held);
     this.#tombstones.delete(instance.id);
     this.#note({ revision, id: instance.id, instance, reason: undefined });
   }
 
   remove(instance: ServiceInstance, reason: RemovalReason, revision: number, now: number): void {
-    this.instances.delete(instance.id);
-    if (this.instances.size === 0) this.emptySince = now;
+    this.holders.delete(instance.id);
+    if (this.holders.size === 0) this.emptySince = now;
     this.#purgeTombstones(now);
     if (reason === "expired" || reason === "probe_failed")
       this.#tombstones.set(instance.id, { instance, buriedAt: now });
@@ -60,7 +68,7 @@ export class ServiceRecord {
 
   /** All instances, in the order of their ids; made once per change. */
   list(): readonly ServiceInstance[] {
-    this.#ordered ??= inOrder(this.instances);
+    this.#ordered ??= Object.freeze(Array.from(this.holders.values(), ({ instance }) => instance).sort(byId));
     return this.#ordered;
   }
 
