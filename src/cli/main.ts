@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { DiscoveryError } from "../model/errors.js";
+import { nearest } from "../runtime/options.js";
 
 /** A command: what it is for, and what runs it. Loaded only when it is asked for, so that help comes at once. */
 interface Command {
@@ -37,7 +38,9 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) {
-    process.stderr.write(`mcp-discovery: no command ${JSON.stringify(name)}\n\n${help()}`);
+    const near = nearest(name, Object.keys(COMMANDS));
+    const hint = near ? `, did you mean ${near}?` : "";
+    process.stderr.write(`mcp-discovery: no command ${JSON.stringify(name)}${hint}\n\n${help()}`);
     return USAGE_ERROR;
   }
   try {

@@ -31,7 +31,8 @@ export function functionOr<T>(path: string, value: T | undefined, fallback: T): 
   return value;
 }
 
-function nearest(word: string, known: readonly string[]): string | undefined {
+/** The word that was probably meant, if one is near. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, it } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const children: ChildProcess[] = [];
+
+beforeAll(() => void execFileSync("node", [".ci/ready.mjs"], { cwd: ROOT }));
+afterAll(() => {
+  for (const child of children) child.kill("SIGKILL");
+});
+
+describe("mcp-discovery", () => {
+  it("says how it is used, and which version it is", async () => {
+    for (const asked of ["--help", "-h", "help"]) {
+      const { code, out } = await ended(asked);
+      assert.equal(code, 0);
+      assert.match(out, /registry .*demo |demo .*registry /s);
+    }
+    assert.match((await ended("--version")).out, /^\d+\.\d+\.\d+\S*\n$/);
+    assert.match((await ended("registry", "--help")).out, /--port N/);
+  });
+
+  it("ends with 2 for wrong use, and says what was probably meant", async () => {
+    assert.equal((await ended()).code, 2);
+    const misspelt = await ended("regsitry");
+    assert.deepEqual([misspelt.code, /did you mean registry\?/.test(misspelt.err)], [2, true]);
+    assert.doesNotMatch((await ended("constructor")).err, /did you mean/);
+    for (const option of ["--prot", "--port=x", "--port=70000"]) {
+      assert.equal((await ended("registry", option)).code, 2, option);
+    }
+  });
+
+  it("ends with 1 where it may not or cannot listen", async () => {
+    const open = await ended("registry", "--port", "0", "--host", "0.0.0.0");
+    assert.deepEqual([open.code, /INSECURE_BIND/.test(open.err)], [1, true]);
+    const { url } = await registry();
+    const taken = await ended("registry", "--port", new URL(url).port);
+    assert.deepEqual([taken.code, /EADDRINUSE/.test(taken.err)], [1, true]);
+  });
+
+  it("takes the spec's own registration, and ends cleanly when it is told to", async () => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const { url, child } = await registry();
+      const body =
+        '{"service_name":"user-service","host":"192.168.1.100","port":8080,"metadata":{"version":"v1.2","env":"prod"},"ttl":30}';
+      const headers = { "content-type": "application/json" };
+      const answer = await fetch(`${url}/v1/register`, { method: "POST", headers, body });
+      assert.equal(answer.status, 201);
+      const watch = await fetch(`${url}/v1/watch?service=user-service`); // an open stream must not hold it up
+      child.kill(signal);
+      assert.deepEqual(await once(child, "exit"), [0, null]);
+      await watch.body?.cancel().catch(() => {});
+    }
+  });
+});
+
+/** Runs a registry on a free port until it is ready. */
+async function registry(): Promise<{ url: string; child: ChildProcess }> {
+  const child = run("registry", "--port", "0", "--json");
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  const [line] = await once(lines, "line");
+  const { event, url } = JSON.parse(String(line)) as { event: string; url: string };
+  assert.equal(event, "ready");
+  return { url, child };
+}
+
+async function ended(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const child = run(...args);
+  let [out, err] = ["", ""];
+  child.stdout?.on("data", (chunk) => {
+    out += chunk;
+  });
+  child.stderr?.on("data", (chunk) => {
+    err += chunk;
+  });
+  const [code] = await once(child, "close");
+  return { code, out, err };
+}
+
+function run(...args: readonly string[]): ChildProcess {
+  const child = spawn(process.execPath, ["dist/cli/main.js", ...args], { cwd: ROOT });
+  children.push(child);
+  return child;
+}
