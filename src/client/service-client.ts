@@ -72,7 +72,7 @@ export class ServiceClient extends Service implements ServiceCaller {
     } as Dispatcher.RequestOptions);
   }
 
-  /** @internal Makes one call. */
+  /** Makes one call, as an undici dispatcher would: what `fetch`, `request` and the dispatcher come down to. */
   dispatch(options: DispatchOptions & CallOptions, handler: Handler): boolean {
     const { timeoutMs, tryTimeoutMs, tries } = options;
     const isPlain = timeoutMs === undefined && tryTimeoutMs === undefined && tries === undefined;
