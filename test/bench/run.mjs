@@ -36,9 +36,7 @@ async function bench(area) {
       const value = best.get(`${name}|${key}`);
       const base = best.get(`${reference}|${key}`);
       if (value === undefined) return "";
-      return base === undefined || key.endsWith("B")
-        ? value.toFixed(1)
-        : `${value.toFixed(2)} (${(base / value).toFixed(2)})`;
+      return !base || key.endsWith("B") ? value.toFixed(1) : `${value.toFixed(2)} (${(base / value).toFixed(2)})`;
     });
     return [name, ...cells];
   });
