@@ -1,3 +1,4 @@
+import type { PickContext } from "../balancer/balancer.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
 import type { Cancel, Clock, Random } from "../runtime/clock.js";
@@ -29,7 +30,7 @@ export interface Caller {
   readonly name: string;
   readonly ground: Ground;
   readonly budget: RetryBudget;
-  choose(context: CallOptions & { tried?: readonly Endpoint[] }): Endpoint | undefined;
+  choose(context: PickContext | undefined): Endpoint | undefined;
   chooseEventually(context: CallOptions, signal: AbortSignal | undefined, limitMs: number): Promise<Endpoint>;
 }
 
@@ -109,7 +110,7 @@ export class Call implements AttemptOwner {
   #start(now: number): void {
     this.handler.onConnect?.((reason) => this.#cancel(reason ?? new DiscoveryError("CLOSED", "The call was aborted")));
     if (this.#over) return;
-    const endpoint = this.#caller.choose(this.#options);
+    const endpoint = this.#caller.choose(this.#options.key === undefined ? undefined : this.#options);
     if (endpoint && this.#speaks(endpoint)) this.#try(endpoint, now);
     else if (endpoint) this.#orFail(() => this.#otherProtocol(endpoint));
     else void this.#wait(now);

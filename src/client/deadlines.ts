@@ -20,6 +20,7 @@ export class Deadlines {
   #first: Deadline | undefined;
   #last: Deadline | undefined;
   #cancel: Cancel | undefined;
+  #armedFor = Number.POSITIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -38,7 +39,7 @@ export class Deadlines {
     if (after) after.earlier = deadline;
     else this.#last = deadline;
     if (this.#cancel === undefined) this.#arm(dueAt);
-    else if (this.#first === deadline) this.#rearm(dueAt);
+    else if (dueAt < this.#armedFor) this.#rearm(dueAt); // a timer that comes too early looks who is first, and waits on
   }
 
   remove(deadline: Deadline): void {
@@ -65,6 +66,7 @@ export class Deadlines {
   }
 
   #arm(dueAt: number): void {
+    this.#armedFor = dueAt;
     this.#cancel = this.#clock.schedule(Math.max(1, dueAt - this.#clock.now()), () => this.#strike());
   }
 

@@ -5,6 +5,8 @@ import { durationMs } from "../runtime/options.js";
 const TIMEOUT_MS = 30_000;
 /** One try may take this long to response headers, in milliseconds. */
 const TRY_TIMEOUT_MS = 5_000;
+/** Beyond this, in milliseconds, undici itself takes a silent connection for dead. */
+const MAX_TRY_MS = 300_000;
 /** Tries of a call that may have been processed; unsent ones do not count. */
 const TRIES = 3;
 const DAY_MS = 86_400_000;
@@ -17,7 +19,7 @@ export interface CallDefaults {
    * @default 30_000
    */
   readonly timeoutMs?: number;
-  /** Time for one try until its response headers, in milliseconds. @default 5_000 */
+  /** Time for one try until its response headers, in milliseconds, 300,000 at most. @default 5_000 */
   readonly tryTimeoutMs?: number;
   /** How often a call may be sent in all, each time to another instance. 1 turns retries off. @default 3 */
   readonly tries?: number;
@@ -60,7 +62,7 @@ export function callSettings(path: string, given: CallDefaults, base?: CallSetti
       given.tryTimeoutMs,
       base?.tryTimeoutMs ?? TRY_TIMEOUT_MS,
       1,
-      DAY_MS,
+      MAX_TRY_MS,
     ),
     tries: given.tries === undefined ? (base?.tries ?? TRIES) : numberIn(`${path}.tries`, given.tries, 1, 100, true),
   };

@@ -10,6 +10,9 @@ const LINGER_MS = 60_000;
 /** A connection that is not there after this, in milliseconds, never will be: calls have given up on it before. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
+/** A body may be silent for this long, in milliseconds: undici's own default. */
+const IDLE_MS = 300_000;
+
 interface Entry {
   readonly pool: Pool;
   usedAt: number;
@@ -99,7 +102,8 @@ function poolFor({ instance }: Endpoint, { connections, authority }: PoolOptions
   const origin = authority === "service" ? service : there.host;
   return new Pool(`${protocol}://${origin}`, {
     connections,
-    headersTimeout: 0, // ours are to the millisecond, undici's to the second
+    headersTimeout: IDLE_MS, // ours strike before; but two different values cost undici two new timers a call
+    bodyTimeout: IDLE_MS,
     connect: (options, callback) => connect({ ...options, ...there }, callback),
   });
 }
