@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DiscoveryError } from "../model/errors.js";
 import { defineInstance, type InstanceInput } from "../model/instance.js";
 import type { Position } from "../model/update.js";
-import type { Lease, Registry } from "../registry/registry.js";
+import type { Capabilities, Lease, Registry } from "../registry/registry.js";
 import { reading } from "./contract-reader.js";
 
 /** A registry to be tested, fresh for each case. */
@@ -13,6 +13,12 @@ export interface ContractSubject {
   readonly close: () => Promise<void>;
 }
 
+/** What a registry under test can do, as it declares it; what it cannot do is no case. */
+export type ContractNeeds = Partial<Pick<Capabilities, "reasons" | "epoch" | "absence">> & {
+  /** Whether the subject can let time pass. */
+  readonly time?: boolean;
+};
+
 /** One promise every registry must keep. Run it with any test runner: `for (const { name, run } of …) it(name, run)`. */
 export interface ContractCase {
   readonly name: string;
@@ -21,27 +27,35 @@ export interface ContractCase {
 
 type Story = (subject: ContractSubject & { readonly signal: AbortSignal }) => Promise<void>;
 
+type Stories = Readonly<Record<string, Story>>;
+
 const TTL_MS = 9_000;
 
 /**
  * The contract of {@link Registry}, as cases that are tied to no test runner.
  *
  * @param make a fresh registry for each case
- * @param has what the registry under test can do; what it cannot is no case
+ * @param has what the registry under test declares; by default all of it
+ * @throws {AssertionError} from a case, if the registry declares otherwise
  */
 export function registryContract(
   make: () => Promise<ContractSubject>,
-  has: { readonly time: boolean } = { time: true },
+  has: ContractNeeds = {},
 ): readonly ContractCase[] {
-  const stories = has.time ? { ...ALWAYS, ...WITH_TIME } : ALWAYS;
-  return Object.entries(stories).map(([name, story]) => ({
-    name,
-    run: () => told(make, story),
-  }));
+  const possible = GROUPS.filter(({ needs }) => needs === undefined || has[needs] !== false);
+  const stories = possible.flatMap((group) => Object.entries(group.stories));
+  return stories.map(([name, story]) => ({ name, run: () => told(make, story, has) }));
 }
 
-async function told(make: () => Promise<ContractSubject>, story: Story): Promise<void> {
+async function told(make: () => Promise<ContractSubject>, story: Story, has: ContractNeeds): Promise<void> {
   const subject = await make();
+  for (const need of ["reasons", "epoch", "absence"] as const) {
+    assert.equal(
+      subject.registry.capabilities[need],
+      has[need] ?? true,
+      `the registry declares ${need} as it is tested`,
+    );
+  }
   const halt = new AbortController();
   try {
     await story({ ...subject, signal: halt.signal });
@@ -51,7 +65,7 @@ async function told(make: () => Promise<ContractSubject>, story: Story): Promise
   }
 }
 
-const ALWAYS: Readonly<Record<string, Story>> = {
+const ALWAYS: Stories = {
   "lists what was registered, with every field": async ({ registry, signal }) => {
     const fields = {
       weight: 2.5,
@@ -171,13 +185,6 @@ const ALWAYS: Readonly<Record<string, Story>> = {
     await register(registry, signal, { port: 3_001 });
     assert.notEqual((await registry.list("orders", { since: position, signal })).type, "current");
   },
-  "tells a service without instances from a name it never heard": async ({ registry, signal }) => {
-    if (!registry.capabilities.absence) return;
-    assert.equal((await registry.list("orders", { signal })).type, "absent");
-    await registry.deregister(await register(registry, signal), { signal });
-    const update = await registry.list("orders", { signal });
-    assert.deepEqual(update.type === "reset" && update.instances, []);
-  },
   "lists the names of its services": async ({ registry, signal }) => {
     await register(registry, signal);
     await register(registry, signal, { service: "carts" });
@@ -191,15 +198,6 @@ const ALWAYS: Readonly<Record<string, Story>> = {
     assert.deepEqual(await watch.until(2), ["orders@127.0.0.1:3001", "orders@127.0.0.1:3002"]);
     await registry.deregister(second, { signal });
     assert.deepEqual(await watch.until(1), ["orders@127.0.0.1:3001"]);
-  },
-  "says why an instance left": async ({ registry, signal }) => {
-    if (!registry.capabilities.reasons) return;
-    const lease = await register(registry, signal);
-    const watch = reading(registry, signal);
-    await watch.until(1);
-    await registry.deregister(lease, { signal });
-    await watch.until(0);
-    assert.deepEqual(watch.removals, [{ id: "orders@127.0.0.1:3000", reason: "deregistered" }]);
   },
   "resumes a watch where it was cut, without a gap": async ({ registry, signal }) => {
     await register(registry, signal, { port: 3_001 });
@@ -217,8 +215,30 @@ const ALWAYS: Readonly<Record<string, Story>> = {
     await register(registry, signal);
     assert.deepEqual(await watch.until(1), ["orders@127.0.0.1:3000"]);
   },
+};
+
+const WITH_ABSENCE: Stories = {
+  "tells a service without instances from a name it never heard": async ({ registry, signal }) => {
+    assert.equal((await registry.list("orders", { signal })).type, "absent");
+    await registry.deregister(await register(registry, signal), { signal });
+    const update = await registry.list("orders", { signal });
+    assert.deepEqual(update.type === "reset" && update.instances, []);
+  },
+};
+
+const WITH_REASONS: Stories = {
+  "says why an instance left": async ({ registry, signal }) => {
+    const lease = await register(registry, signal);
+    const watch = reading(registry, signal);
+    await watch.until(1);
+    await registry.deregister(lease, { signal });
+    await watch.until(0);
+    assert.deepEqual(watch.removals, [{ id: "orders@127.0.0.1:3000", reason: "deregistered" }]);
+  },
+};
+
+const WITH_EPOCH: Stories = {
   "resumes from a position of another registry's life with the whole list": async ({ registry, signal }) => {
-    if (!registry.capabilities.epoch) return;
     await register(registry, signal);
     const update = await registry.list("orders", {
       since: "another-life:1",
@@ -228,7 +248,7 @@ const ALWAYS: Readonly<Record<string, Story>> = {
   },
 };
 
-const WITH_TIME: Readonly<Record<string, Story>> = {
+const WITH_TIME: Stories = {
   "ends a lease at its ttl, never early": async ({ registry, signal, advance }) => {
     await register(registry, signal);
     await advance?.(TTL_MS - 1);
@@ -254,6 +274,14 @@ const WITH_TIME: Readonly<Record<string, Story>> = {
     );
   },
 };
+
+const GROUPS: readonly { readonly needs?: keyof ContractNeeds; readonly stories: Stories }[] = [
+  { stories: ALWAYS },
+  { needs: "absence", stories: WITH_ABSENCE },
+  { needs: "reasons", stories: WITH_REASONS },
+  { needs: "epoch", stories: WITH_EPOCH },
+  { needs: "time", stories: WITH_TIME },
+];
 
 function instance(fields: Partial<InstanceInput> = {}): ReturnType<typeof defineInstance> {
   return defineInstance({

@@ -1,5 +1,6 @@
 export {
   type ContractCase,
+  type ContractNeeds,
   type ContractSubject,
   registryContract,
 } from "./contract.js";

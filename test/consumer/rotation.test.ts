@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { describe, it } from "vitest";
+import { roundRobin } from "../../src/balancer/round-robin.js";
+import { Rotation } from "../../src/consumer/rotation.js";
+import { EJECTION } from "../../src/endpoint/ejection.js";
+import type { Endpoint, Outcome } from "../../src/endpoint/endpoint.js";
+import { defineInstance, type InstanceStatus } from "../../src/index.js";
+import { ManualClock } from "../../src/testing/index.js";
+
+describe("a rotation", () => {
+  it("is left at the first refusal, and returned to by one trial that succeeds", async () => {
+    const { clock, rotation, events } = make(3);
+    const dead = choose(rotation);
+    end(dead, "refused");
+    assert.ok(!picked(rotation, 30).has(dead));
+    await clock.advance(1_000);
+    const trials = Array.from({ length: 9 }, () => choose(rotation)).filter((endpoint) => endpoint === dead);
+    assert.equal(trials.length, 1);
+    end(dead, "success");
+    assert.ok(picked(rotation, 30).has(dead));
+    assert.deepEqual(events, ["ejected refused 1000", "readmitted"]);
+  });
+
+  it("waits twice as long after each trial that fails, half a minute at most", async () => {
+    const { clock, rotation } = make(3);
+    const dead = choose(rotation);
+    end(dead, "refused");
+    const waits: number[] = [];
+    for (let trial = 0; trial < 8; trial++) {
+      const begun = clock.now();
+      while (!picked(rotation, 3).has(dead)) await clock.advance(100);
+      waits.push(clock.now() - begun);
+      end(dead, "refused");
+    }
+    assert.deepEqual(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+  });
+
+  it("is left after five failures in a row, not after five that were not", () => {
+    const { rotation } = make(3);
+    const [sick] = rotation.all as [Endpoint];
+    for (let call = 0; call < 20; call++) finish(sick, call % 5 === 4 ? "success" : "failure");
+    assert.equal(sick.ejection.cause, undefined);
+    for (let call = 0; call < 5; call++) finish(sick, "overloaded");
+    assert.equal(sick.ejection.cause, "failing");
+  });
+
+  it("never loses more than half to failures, nor its last one", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 12 }), fc.array(fc.nat(11), { maxLength: 200 }), (count, failing) => {
+        const { rotation } = make(count);
+        for (const index of failing) finish(rotation.all[index % count] as Endpoint, "failure");
+        const out = rotation.all.filter(({ ejection }) => ejection.cause !== undefined).length;
+        assert.ok(out <= count / 2 && out < count);
+        assert.ok(choose(rotation));
+      }),
+    );
+  });
+
+  it("panics when most are gone, and even then calls nobody who refused while another is left", () => {
+    const { rotation, events } = make(4);
+    const [first, second, third, fourth] = rotation.all as [Endpoint, Endpoint, Endpoint, Endpoint];
+    for (let call = 0; call < 5; call++) finish(first, "failure");
+    for (const dead of [second, third]) finish(dead, "refused");
+    assert.deepEqual(picked(rotation, 20), new Set([first, fourth]));
+    assert.ok(events.includes("panic true"));
+    finish(first, "success");
+    assert.equal(first.ejection.cause, undefined);
+  });
+
+  it("tries the refused again when nobody else is left", () => {
+    const { rotation } = make(2);
+    for (const endpoint of rotation.all) finish(endpoint, "refused");
+    assert.equal(picked(rotation, 10).size, 2);
+    finish(rotation.all[0] as Endpoint, "success");
+    assert.deepEqual(picked(rotation, 10), new Set([rotation.all[0]]));
+  });
+
+  it("gives a trial whose caller never reports to the next one", async () => {
+    const { clock, rotation } = make(2);
+    const dead = choose(rotation);
+    end(dead, "refused");
+    await clock.advance(1_000);
+    assert.ok(picked(rotation, 4).has(dead));
+    assert.ok(!picked(rotation, 4).has(dead));
+    await clock.advance(30_000);
+    assert.ok(picked(rotation, 4).has(dead));
+  });
+
+  it("asks at once for another trial when the caller gave up", async () => {
+    const { clock, rotation } = make(2);
+    const dead = choose(rotation);
+    end(dead, "refused");
+    await clock.advance(1_000);
+    while (choose(rotation) !== dead);
+    end(dead, "cancelled");
+    assert.equal(choose(rotation), dead);
+  });
+
+  it("prefers a worse tier that answers to a better one that refuses", () => {
+    const { rotation } = make(3, ["healthy", "draining", "unstable"]);
+    assert.deepEqual(picked(rotation, 6), new Set([rotation.all[0]]));
+    finish(rotation.all[0] as Endpoint, "refused");
+    assert.deepEqual(picked(rotation, 6), new Set([rotation.all[2]]));
+    finish(rotation.all[2] as Endpoint, "refused");
+    assert.deepEqual(picked(rotation, 6), new Set([rotation.all[1]]));
+  });
+});
+
+function make(count: number, statuses: readonly InstanceStatus[] = []) {
+  const clock = new ManualClock();
+  const events: string[] = [];
+  const rotation = new Rotation({
+    balancer: roundRobin(),
+    ejection: EJECTION,
+    clock,
+    random: () => 0.5,
+    events: {
+      ejected: (_endpoint, cause, pauseMs) => events.push(`ejected ${cause} ${pauseMs}`),
+      readmitted: () => events.push("readmitted"),
+      panic: (panic) => events.push(`panic ${panic}`),
+      left: () => {},
+    },
+  });
+  const instances = Array.from({ length: count }, (_, index) =>
+    defineInstance({ service: "orders", host: "127.0.0.1", port: 3_000 + index, status: statuses[index] ?? "healthy" }),
+  );
+  rotation.setInstances(instances, undefined);
+  return { clock, rotation, events };
+}
+
+function choose(rotation: Rotation): Endpoint {
+  const endpoint = rotation.choose(undefined);
+  assert.ok(endpoint);
+  return endpoint;
+}
+
+function picked(rotation: Rotation, picks: number): Set<Endpoint> {
+  return new Set(Array.from({ length: picks }, () => choose(rotation)));
+}
+
+function end(endpoint: Endpoint, outcome: Outcome): void {
+  endpoint.settle(outcome, 1);
+}
+
+function finish(endpoint: Endpoint, outcome: Outcome): void {
+  endpoint.begin();
+  endpoint.settle(outcome, 1);
+  endpoint.end();
+}
