@@ -6,11 +6,7 @@ import { Extractor, ExtractorConfig } from "@microsoft/api-extractor";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const check = process.argv.includes("--check");
-const entries = {
-  index: "dist/index.d.ts",
-  server: "dist/server/index.d.ts",
-  testing: "dist/testing/index.d.ts",
-};
+const entries = { index: "dist/index.d.ts", server: "dist/server/index.d.ts", testing: "dist/testing/index.d.ts" };
 mkdirSync(join(root, "docs", "api"), { recursive: true });
 mkdirSync(join(root, ".cache", "api"), { recursive: true });
 
@@ -41,10 +37,7 @@ for (const [name, entry] of Object.entries(entries)) {
   });
   const report = join(root, "docs/api", `${name}.api.md`);
   if (check && !existsSync(report)) differs = true;
-  const result = Extractor.invoke(extractorConfig, {
-    localBuild: !check,
-    showVerboseMessages: false,
-  });
+  const result = Extractor.invoke(extractorConfig, { localBuild: !check, showVerboseMessages: false });
   differs ||= result.apiReportChanged && check;
   if (result.errorCount > 0) process.exitCode = 1;
 }

@@ -33,9 +33,7 @@ export function connect<R extends Discovery | Registrar>(
     throw new DiscoveryError(
       "INVALID_OPTION",
       `${path} is missing: give a URL or an adapter, or set MCP_REGISTRY_URL`,
-      {
-        field: path,
-      },
+      { field: path },
     );
   }
   if (typeof source === "string") return connectTo(path, source);

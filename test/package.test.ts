@@ -11,11 +11,7 @@ const MAX_UNPACKED = 400 * 1024;
 const about = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 const scratch = mkdtempSync(join(tmpdir(), "mcp-discovery-package-"));
 const installed = join(scratch, "node_modules", "mcp-discovery");
-let packed: {
-  filename: string;
-  unpackedSize: number;
-  files: { path: string }[];
-};
+let packed: { filename: string; unpackedSize: number; files: { path: string }[] };
 
 beforeAll(() => {
   run("node", [".ci/ready.mjs"], ROOT);
@@ -87,9 +83,5 @@ describe("the package", () => {
 });
 
 function run(command: string, args: readonly string[], cwd: string): string {
-  return execFileSync(command, args, {
-    cwd,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  return execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }

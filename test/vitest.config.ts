@@ -9,13 +9,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: {
-          ...common,
-          name: "unit",
-          include: ["test/**/*.test.ts"],
-          testTimeout: 20_000,
-          hookTimeout: 60_000,
-        },
+        test: { ...common, name: "unit", include: ["test/**/*.test.ts"], testTimeout: 20_000, hookTimeout: 60_000 },
       },
       {
         extends: true,

@@ -33,48 +33,26 @@ export function http(options: HttpOptions): Registry {
 
   return {
     name: `registry ${shown(url)}`,
-    capabilities: {
-      watch: "stream",
-      lease: "heartbeat",
-      reasons: true,
-      epoch: true,
-      absence: true,
-      quietMs: QUIET_MS,
-    },
+    capabilities: { watch: "stream", lease: "heartbeat", reasons: true, epoch: true, absence: true, quietMs: QUIET_MS },
 
     async list(service, { since, signal }) {
       const path = `/v1/services/${encodeURIComponent(service)}/instances`;
       const headers = since === undefined ? {} : { "if-none-match": `"${since}"` };
-      const answer = await client.request({
-        method: "GET",
-        path,
-        signal,
-        headers,
-        accept: [304, 404],
-      });
+      const answer = await client.request({ method: "GET", path, signal, headers, accept: [304, 404] });
       return listed(service, since, answer);
     },
 
     watch: (service, { since, signal }) => watch.of(service, since, signal),
 
     async services({ signal }) {
-      const { body } = await client.request({
-        method: "GET",
-        path: "/v1/services",
-        signal,
-      });
+      const { body } = await client.request({ method: "GET", path: "/v1/services", signal });
       const { services } = fieldsOf(body);
       return Array.isArray(services) ? services.map((each) => String(fieldsOf(each)["service_name"])) : [];
     },
 
     async register(instance, { ttlMs, signal }) {
       const body = { ...toWire(instance), ttl: ttlMs / 1_000 };
-      const answer = await client.request({
-        method: "POST",
-        path: "/v1/register",
-        signal,
-        body,
-      });
+      const answer = await client.request({ method: "POST", path: "/v1/register", signal, body });
       return leaseFrom(instance, answer);
     },
 
@@ -84,44 +62,19 @@ export function http(options: HttpOptions): Registry {
         renewals.push(await renewSome(client, beats.slice(start, start + BATCH), signal));
       }
       const { heartbeatMs, epoch } = renewals.at(-1) ?? {};
-      return {
-        unknown: renewals.flatMap(({ unknown }) => unknown),
-        heartbeatMs,
-        epoch,
-      };
+      return { unknown: renewals.flatMap(({ unknown }) => unknown), heartbeatMs, epoch };
     },
 
     async update(lease, instance, { signal }) {
       const { weight, zone, version, tags, metadata, status } = toWire(instance);
-      const body = {
-        lease_id: lease.id,
-        weight,
-        zone: zone ?? null,
-        version: version ?? null,
-        tags,
-        metadata,
-        status,
-      };
-      await client.request({
-        method: "POST",
-        path: "/v1/update",
-        signal,
-        body,
-      });
+      const body = { lease_id: lease.id, weight, zone: zone ?? null, version: version ?? null, tags, metadata, status };
+      await client.request({ method: "POST", path: "/v1/update", signal, body });
       return { ...lease, instance };
     },
 
     async deregister(lease, { signal, waitMs }) {
-      const body = {
-        lease_id: lease.id,
-        ...(waitMs === undefined ? {} : { wait_ms: waitMs }),
-      };
-      const answer = await client.request({
-        method: "POST",
-        path: "/v1/deregister",
-        signal,
-        body,
-      });
+      const body = { lease_id: lease.id, ...(waitMs === undefined ? {} : { wait_ms: waitMs }) };
+      const answer = await client.request({ method: "POST", path: "/v1/deregister", signal, body });
       const { acked, waiting } = fieldsOf(answer.body);
       return { acked: numberOr(acked, 0), waiting: numberOr(waiting, 0) };
     },
@@ -173,20 +126,11 @@ function listed(service: string, since: string | undefined, { status, body }: Ht
 function leaseFrom(instance: ServiceInstance, { status, body }: HttpResponse): Lease {
   const { lease_id, ttl, heartbeat_interval, epoch } = fieldsOf(body);
   if (typeof lease_id !== "string" || typeof ttl !== "number") {
-    throw new DiscoveryError("PROTOCOL", "The registry granted no lease", {
-      service: instance.service,
-    });
+    throw new DiscoveryError("PROTOCOL", "The registry granted no lease", { service: instance.service });
   }
   const heartbeatMs = numberOr(heartbeat_interval, ttl / 3) * 1_000;
   const from = typeof epoch === "string" ? epoch : undefined;
-  return {
-    id: lease_id,
-    instance,
-    ttlMs: ttl * 1_000,
-    heartbeatMs,
-    epoch: from,
-    replaced: status === 200,
-  };
+  return { id: lease_id, instance, ttlMs: ttl * 1_000, heartbeatMs, epoch: from, replaced: status === 200 };
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {

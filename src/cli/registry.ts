@@ -32,11 +32,7 @@ export async function registry(args: readonly string[]): Promise<number> {
     return 0;
   }
   const port = /^\d+$/.test(values.port) ? Number(values.port) : Number.NaN;
-  const server = createRegistryServer({
-    port,
-    host: values.host,
-    insecure: values.insecure,
-  });
+  const server = createRegistryServer({ port, host: values.host, insecure: values.insecure });
   const url = await server.listen();
   process.stdout.write(values.json ? `${JSON.stringify({ event: "ready", url })}\n` : `registry ready at ${url}\n`);
   await interrupted();

@@ -143,13 +143,7 @@ export class Call implements AttemptOwner {
     if (channels.retry.hasSubscribers) {
       const { instance } = last.endpoint;
       const { isTrial } = last;
-      channels.retry.publish({
-        service: this.#caller.name,
-        instance,
-        error,
-        attempt: this.#tries,
-        isTrial,
-      });
+      channels.retry.publish({ service: this.#caller.name, instance, error, attempt: this.#tries, isTrial });
     }
     if (!pause) return this.#try(next, this.now());
     this.#pause = clock.schedule(backoff(pause, this.#sent, random), () => {

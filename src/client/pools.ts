@@ -90,15 +90,8 @@ export class Pools {
 
 function poolFor({ instance }: Endpoint, { connections, authority }: PoolOptions): Pool {
   const { protocol, host, port, service } = instance;
-  const connect = buildConnector({
-    timeout: CONNECT_TIMEOUT_MS,
-    servername: service,
-  });
-  const there = {
-    hostname: host,
-    host: hostPort(host, port),
-    port: String(port),
-  };
+  const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS, servername: service });
+  const there = { hostname: host, host: hostPort(host, port), port: String(port) };
   const origin = authority === "service" ? service : there.host;
   return new Pool(`${protocol}://${origin}`, {
     connections,

@@ -96,10 +96,7 @@ export class ResolverClient extends Resolver<ServiceClient> {
 
   /** Node's own `fetch` by service name: `resolver.fetch("http://orders/v1/orders/42")`. */
   fetch(url: string | URL, init: RequestInit = {}): Promise<Response> {
-    return fetch(url, {
-      ...init,
-      dispatcher: this.#dispatcher,
-    } as unknown as RequestInit);
+    return fetch(url, { ...init, dispatcher: this.#dispatcher } as unknown as RequestInit);
   }
 
   protected override async closeAll(): Promise<void> {
@@ -117,13 +114,7 @@ function groundFor(options: ClientOptions, clock: Clock, random: Ground["random"
     throw invalid("resolver.authority", authority, '"instance" or "service"');
   }
   const pools = new Pools({ connections, authority, clock });
-  return {
-    pools,
-    deadlines: new Deadlines(clock),
-    lag: new LagWatch(clock),
-    clock,
-    random,
-  };
+  return { pools, deadlines: new Deadlines(clock), lag: new LagWatch(clock), clock, random };
 }
 
 /** Checks everything at once: a mistake in a rarely used service must not wait for its first call. */

@@ -41,10 +41,7 @@ export class ServiceClient extends Service implements ServiceCaller {
   async fetch(path: string, init: ServiceFetchInit = {}): Promise<Response> {
     const dispatcher = new OneFetch(this, init);
     try {
-      return await fetch(`http://${this.name}${pathOf(path)}`, {
-        ...init,
-        dispatcher,
-      } as unknown as RequestInit);
+      return await fetch(`http://${this.name}${pathOf(path)}`, { ...init, dispatcher } as unknown as RequestInit);
     } catch (error) {
       throw error instanceof TypeError && DiscoveryError.is(error.cause) ? error.cause : error;
     }
@@ -113,15 +110,7 @@ class OneFetch extends Dispatcher {
   override dispatch(options: DispatchOptions, handler: Handler): boolean {
     const { key, idempotent, timeoutMs, tryTimeoutMs, tries, body: given } = this.#init;
     const body = typeof given === "string" && options.body ? given : options.body;
-    const call = {
-      ...options,
-      body,
-      key,
-      idempotent,
-      timeoutMs,
-      tryTimeoutMs,
-      tries,
-    } as DispatchOptions & CallOptions;
+    const call = { ...options, body, key, idempotent, timeoutMs, tryTimeoutMs, tries } as DispatchOptions & CallOptions;
     return this.#service.dispatch(call, handler);
   }
 }

@@ -15,11 +15,7 @@ export interface Eligible {
 const TIERS: readonly Tier[] = ["healthy", "unstable", "draining", "failed"];
 /** Below this share of a tier in rotation, ejections are more likely our mistake than theirs (Envoy, Finagle: 50 %). */
 const PANIC_SHARE = 0.5;
-const NOBODY: Eligible = {
-  usable: Object.freeze([]),
-  tier: undefined,
-  panic: false,
-};
+const NOBODY: Eligible = { usable: Object.freeze([]), tier: undefined, panic: false };
 
 /**
  * From all endpoints to the usable ones: the best tier in which anybody may be alive, without the ejected.

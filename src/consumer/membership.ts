@@ -74,12 +74,7 @@ export class Membership {
       else if (!this.doubted.has(id)) this.doubted.set(id, this.#patience(id, now));
     }
     if (this.warming || wasWarming) this.#doubtUntil(now);
-    const differs = applyUpdate(this.known, {
-      type: "change",
-      upserted: update.instances,
-      removed: [],
-      position: "",
-    });
+    const differs = applyUpdate(this.known, { type: "change", upserted: update.instances, removed: [], position: "" });
     const dropped = this.#dropDoubted(now);
     return differs || dropped || before !== this.doubted.size || wasWarming !== this.warming ? CHANGED : NOTHING;
   }
@@ -97,11 +92,7 @@ export class Membership {
   }
 
   #absent(update: RegistryUpdate & { type: "absent" }, now: number): MembershipChange {
-    const before = {
-      state: this.state,
-      warming: this.warming,
-      doubted: this.doubted.size,
-    };
+    const before = { state: this.state, warming: this.warming, doubted: this.doubted.size };
     this.epoch = update.epoch;
     this.position = undefined;
     this.warming = update.warming === true;

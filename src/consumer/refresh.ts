@@ -123,10 +123,7 @@ export class Refresh {
     const abort = (): void => cut.abort(this.#scope.signal.reason);
     this.#scope.signal.addEventListener("abort", abort, { once: true });
     try {
-      const updates = source.watch?.(service, {
-        since: membership.position,
-        signal: cut.signal,
-      });
+      const updates = source.watch?.(service, { since: membership.position, signal: cut.signal });
       const iterator = updates?.[Symbol.asyncIterator]();
       while (iterator) {
         const { value: update, done } = await this.#beforeItIsQuiet(() => iterator.next());

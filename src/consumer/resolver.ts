@@ -66,10 +66,7 @@ export class Resolver<S extends Service = Service> implements AsyncDisposable {
   }
 
   #find(name: string): S {
-    if (this.#closing)
-      throw new DiscoveryError("CLOSED", "This resolver was closed", {
-        service: name,
-      });
+    if (this.#closing) throw new DiscoveryError("CLOSED", "This resolver was closed", { service: name });
     const watched = this.#watched.get(name);
     if (watched) return watched;
     const { create, settingsFor } = this.#settings;

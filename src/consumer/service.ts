@@ -249,27 +249,14 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     const { snapshot } = this;
     this.emit("changed", { snapshot, difference: differs });
     if (channels.update.hasSubscribers) {
-      channels.update.publish({
-        service: this.name,
-        snapshot,
-        difference: differs,
-        update,
-      });
+      channels.update.publish({ service: this.name, snapshot, difference: differs, update });
     }
   }
 
   #takeSnapshot(stale: boolean): Snapshot {
     const { known, state, epoch, warming, doubted } = this.#membership;
     const suspects = Object.freeze([...doubted.keys()]);
-    return Object.freeze({
-      service: this.name,
-      instances: inOrder(known),
-      state,
-      stale,
-      epoch,
-      warming,
-      suspects,
-    });
+    return Object.freeze({ service: this.name, instances: inOrder(known), state, stale, epoch, warming, suspects });
   }
 
   #awaitStale(): void {

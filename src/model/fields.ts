@@ -2,11 +2,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { DiscoveryError } from "./errors.js";
 
 /** Metadata: at most 64 keys of 1 KiB each, 8 KiB in all (protocol limits, in UTF-16 units). */
-export const METADATA_LIMITS = {
-  keys: 64,
-  valueLength: 1_024,
-  totalLength: 8_192,
-} as const;
+export const METADATA_LIMITS = { keys: 64, valueLength: 1_024, totalLength: 8_192 } as const;
 
 /** At most as many tags as metadata keys; each is a short label. */
 const TAG_LIMITS = { count: 64, length: 128 } as const;

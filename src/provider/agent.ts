@@ -138,9 +138,7 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
 
   async #start(outer: AbortSignal | undefined): Promise<void> {
     if (this.#stopping)
-      throw new DiscoveryError("CLOSED", "This agent was stopped", {
-        service: this.#options.service,
-      });
+      throw new DiscoveryError("CLOSED", "This agent was stopped", { service: this.#options.service });
     this.#state = "registering";
     const { signal, release } = linked(this.#halt.signal, outer);
     try {
@@ -258,11 +256,7 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
   async #leave(): Promise<void> {
     const lease = this.#lease;
     this.#letGo();
-    this.#halt.abort(
-      new DiscoveryError("CLOSED", "The agent was stopped", {
-        service: this.#options.service,
-      }),
-    );
+    this.#halt.abort(new DiscoveryError("CLOSED", "The agent was stopped", { service: this.#options.service }));
     await this.#holding.catch(() => {});
     const deregistered = lease ? await this.#deregister(lease) : false;
     this.#lease = undefined;
@@ -278,11 +272,7 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     const scope = { clock, random, signal: new AbortController().signal };
     const leave = async (signal: AbortSignal): Promise<void> => {
       if (!registrar.capabilities.reasons && this.#wanted) {
-        await registrar
-          .update(lease, withFields(this.#wanted, { status: "draining" }), {
-            signal,
-          })
-          .catch(() => {});
+        await registrar.update(lease, withFields(this.#wanted, { status: "draining" }), { signal }).catch(() => {});
       }
       const pauses = { ...RECONNECT, tries: 3 };
       await retrying(pauses, { clock, random, signal }, () => registrar.deregister(lease, { signal }));
@@ -297,9 +287,6 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
 
   #named(error: unknown, what: string): DiscoveryError {
     if (DiscoveryError.is(error)) return error;
-    return new DiscoveryError("UNAVAILABLE", `The ${what} failed`, {
-      cause: error,
-      service: this.#options.service,
-    });
+    return new DiscoveryError("UNAVAILABLE", `The ${what} failed`, { cause: error, service: this.#options.service });
   }
 }

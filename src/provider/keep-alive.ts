@@ -151,10 +151,6 @@ class KeepAlive {
 
   #tell(leases: number, error: DiscoveryError | undefined): void {
     if (channels.heartbeat.hasSubscribers)
-      channels.heartbeat.publish({
-        registry: this.#registrar.name,
-        leases,
-        error,
-      });
+      channels.heartbeat.publish({ registry: this.#registrar.name, leases, error });
   }
 }

@@ -80,11 +80,7 @@ class Memory implements MemoryRegistry {
     else if (this.#leases.size >= LIMITS.instances) throw full(`${LIMITS.instances} instances`);
     const record = this.#recordFor(instance.service);
     const incarnation = ++this.#revision;
-    const life = enlisted(instance, {
-      ttlMs,
-      registeredAt: this.#clock.wall(),
-      incarnation,
-    });
+    const life = enlisted(instance, { ttlMs, registeredAt: this.#clock.wall(), incarnation });
     const held = { leaseId: newLeaseId(), ttlMs, instance: life };
     this.#leases.grant(held);
     record.put(held, incarnation);
@@ -185,13 +181,7 @@ class Memory implements MemoryRegistry {
     const { epoch } = this;
     const warming = this.#warming;
     if (!record) return { type: "absent", epoch, warming };
-    return {
-      type: "reset",
-      instances: record.list(),
-      position: this.#positionOf(record.revision),
-      epoch,
-      warming,
-    };
+    return { type: "reset", instances: record.list(), position: this.#positionOf(record.revision), epoch, warming };
   }
 
   #after(service: string, since: Position | undefined): RegistryUpdate {
@@ -216,14 +206,7 @@ class Memory implements MemoryRegistry {
   }
 
   #leaseOf({ leaseId: id, ttlMs, instance }: HeldInstance, replaced: boolean): Lease {
-    return {
-      id,
-      instance,
-      ttlMs,
-      heartbeatMs: ttlMs / BEATS_PER_TTL,
-      epoch: this.epoch,
-      replaced,
-    };
+    return { id, instance, ttlMs, heartbeatMs: ttlMs / BEATS_PER_TTL, epoch: this.epoch, replaced };
   }
 
   /** The newer holder of an id takes over on the same address; on another it is refused. */

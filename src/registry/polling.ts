@@ -45,11 +45,7 @@ export function polling(
 
   return {
     name: source.name,
-    capabilities: {
-      ...source.capabilities,
-      watch: "poll",
-      quietMs: intervalMs * 3,
-    },
+    capabilities: { ...source.capabilities, watch: "poll", quietMs: intervalMs * 3 },
     watch,
     list: (service, call) => source.list(service, call),
     services: async (call) => (await source.services?.(call)) ?? [],

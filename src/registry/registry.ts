@@ -63,10 +63,7 @@ export interface Beat {
 /** The registry's answer to heartbeats. */
 export interface Renewal {
   /** Leases it no longer knows, and why; all others live on. */
-  readonly unknown: readonly {
-    readonly lease: Lease;
-    readonly reason?: string | undefined;
-  }[];
+  readonly unknown: readonly { readonly lease: Lease; readonly reason?: string | undefined }[];
   readonly heartbeatMs?: number | undefined;
   readonly epoch?: string | undefined;
 }

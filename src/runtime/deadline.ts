@@ -64,10 +64,7 @@ export function linked(...parents: readonly (AbortSignal | undefined)[]): Linked
     parent.addEventListener("abort", abort, { once: true });
     undo.push(() => parent.removeEventListener("abort", abort));
   }
-  return {
-    signal: controller.signal,
-    release: () => undo.forEach((each) => void each()),
-  };
+  return { signal: controller.signal, release: () => undo.forEach((each) => void each()) };
 }
 
 /** Settles like `task`, or rejects with the signal's reason as soon as it aborts. */

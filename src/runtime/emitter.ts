@@ -77,8 +77,6 @@ export class Emitter<E extends EventMap> {
       return;
     }
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    process.emitWarning(`A listener of "${event}" failed: ${text}`, {
-      code: "DISCOVERY_LISTENER",
-    });
+    process.emitWarning(`A listener of "${event}" failed: ${text}`, { code: "DISCOVERY_LISTENER" });
   }
 }

@@ -58,11 +58,7 @@ export function httpClient({ name, origin, headers = {} }: HttpClientOptions): H
 
   const send = async (
     request: HttpRequest,
-  ): Promise<{
-    status: number;
-    headers: HttpResponse["headers"];
-    body: Readable;
-  }> => {
+  ): Promise<{ status: number; headers: HttpResponse["headers"]; body: Readable }> => {
     const json = request.body === undefined ? undefined : JSON.stringify(request.body);
     try {
       const {
@@ -211,10 +207,7 @@ function refusal(
 function problemIn(text: string): { detail?: string; code?: string } {
   try {
     const { detail, code } = JSON.parse(text) as Record<string, unknown>;
-    return {
-      ...(typeof detail === "string" ? { detail } : {}),
-      ...(typeof code === "string" ? { code } : {}),
-    };
+    return { ...(typeof detail === "string" ? { detail } : {}), ...(typeof code === "string" ? { code } : {}) };
   } catch {
     return {};
   }

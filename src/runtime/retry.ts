@@ -10,11 +10,7 @@ export interface BackoffOptions {
 }
 
 /** Registering and reconnecting: gRPC's factor, half its first pause, and a cap at which no registry is hammered. */
-export const RECONNECT: BackoffOptions = {
-  firstMs: 500,
-  factor: 1.6,
-  capMs: 30_000,
-};
+export const RECONNECT: BackoffOptions = { firstMs: 500, factor: 1.6, capMs: 30_000 };
 
 /**
  * The pause before the next try after `failures` failures in a row, drawn from 0 to the grown pause ("full jitter"), so

@@ -69,15 +69,7 @@ export function sendProblem(response: ServerResponse, error: unknown): void {
   if (response.headersSent || response.destroyed) return void response.destroy();
   const { status, code, message: detail, extra, headers } = problemOf(error);
   const title = STATUS_CODES[status];
-  const json = JSON.stringify({
-    type: "about:blank",
-    title,
-    status,
-    code,
-    detail,
-    request_id: randomUUID(),
-    ...extra,
-  });
+  const json = JSON.stringify({ type: "about:blank", title, status, code, detail, request_id: randomUUID(), ...extra });
   response.writeHead(status, {
     "content-type": "application/problem+json",
     "content-length": Buffer.byteLength(json),

@@ -61,18 +61,11 @@ export class RegistryServer implements AsyncDisposable {
     const isLocal = host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
     if (!isLocal && options.insecure !== true) {
       const message = `Binding to ${host} lets anybody on the network register and deregister. Set insecure: true to do so`;
-      throw new DiscoveryError("INSECURE_BIND", message, {
-        field: "server.host",
-      });
+      throw new DiscoveryError("INSECURE_BIND", message, { field: "server.host" });
     }
     if (registry !== undefined && !isRegistrar(registry)) throw invalid("server.registry", registry, "a registry");
     this.#own = registry === undefined;
-    this.registry =
-      registry ??
-      memoryRegistry({
-        clock,
-        ...(warmingMs === undefined ? {} : { warmingMs }),
-      });
+    this.registry = registry ?? memoryRegistry({ clock, ...(warmingMs === undefined ? {} : { warmingMs }) });
     const hosts = [...LOOPBACK_NAMES, host, ...(options.hosts ?? [])].map((name) => name.toLowerCase());
     const names = isLocal ? new Set(hosts) : undefined;
     this.#routes = new Routes(this.registry, clock, names);

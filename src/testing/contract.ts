@@ -67,18 +67,8 @@ async function told(make: () => Promise<ContractSubject>, story: Story, has: Con
 
 const ALWAYS: Stories = {
   "lists what was registered, with every field": async ({ registry, signal }) => {
-    const fields = {
-      weight: 2.5,
-      zone: "eu-1",
-      version: "v1.2",
-      tags: ["blue"],
-      metadata: { env: "prod" },
-    };
-    await register(registry, signal, {
-      host: "::1",
-      protocol: "https",
-      ...fields,
-    });
+    const fields = { weight: 2.5, zone: "eu-1", version: "v1.2", tags: ["blue"], metadata: { env: "prod" } };
+    await register(registry, signal, { host: "::1", protocol: "https", ...fields });
     const [instance] = await idsAndMore(registry, signal);
     assert.equal(instance?.id, "orders@[::1]:3000");
     assert.deepEqual(
@@ -178,9 +168,7 @@ const ALWAYS: Stories = {
   },
   "answers that nothing changed after the position it gave": async ({ registry, signal }) => {
     await register(registry, signal);
-    const { position } = (await registry.list("orders", { signal })) as {
-      position?: Position;
-    };
+    const { position } = (await registry.list("orders", { signal })) as { position?: Position };
     assert.equal((await registry.list("orders", { since: position, signal })).type, "current");
     await register(registry, signal, { port: 3_001 });
     assert.notEqual((await registry.list("orders", { since: position, signal })).type, "current");
@@ -240,10 +228,7 @@ const WITH_REASONS: Stories = {
 const WITH_EPOCH: Stories = {
   "resumes from a position of another registry's life with the whole list": async ({ registry, signal }) => {
     await register(registry, signal);
-    const update = await registry.list("orders", {
-      since: "another-life:1",
-      signal,
-    });
+    const update = await registry.list("orders", { since: "another-life:1", signal });
     assert.deepEqual(update.type === "reset" && update.instances.map(({ id }) => id), ["orders@127.0.0.1:3000"]);
   },
 };
@@ -284,12 +269,7 @@ const GROUPS: readonly { readonly needs?: keyof ContractNeeds; readonly stories:
 ];
 
 function instance(fields: Partial<InstanceInput> = {}): ReturnType<typeof defineInstance> {
-  return defineInstance({
-    service: "orders",
-    host: "127.0.0.1",
-    port: 3_000,
-    ...fields,
-  });
+  return defineInstance({ service: "orders", host: "127.0.0.1", port: 3_000, ...fields });
 }
 
 function register(registry: Registry, signal: AbortSignal, fields?: Partial<InstanceInput>): Promise<Lease> {

@@ -29,11 +29,7 @@ export class ManualClock implements Clock {
   }
 
   schedule(ms: number, run: () => void): Cancel {
-    const timer = {
-      dueAt: this.#now + Math.max(0, ms),
-      order: this.#order++,
-      run,
-    };
+    const timer = { dueAt: this.#now + Math.max(0, ms), order: this.#order++, run };
     this.#timers.add(timer);
     return () => void this.#timers.delete(timer);
   }

@@ -6,10 +6,7 @@ export const unit = "5,000 cold sockets at once: errors, and ms until the last w
 export const reference = "bare node:http, JSON into a Map";
 const SOCKETS = 5_000;
 
-export const contestants = {
-  [reference]: () => measured("bare"),
-  "createRegistryServer()": () => measured("ours"),
-};
+export const contestants = { [reference]: () => measured("bare"), "createRegistryServer()": () => measured("ours") };
 
 async function measured(kind) {
   const server = await start(kind);

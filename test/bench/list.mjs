@@ -5,10 +5,7 @@ export const unit = "server CPU µs a list of 100 instances";
 export const reference = "bare node:http, a ready buffer";
 const path = "/v1/services/orders/instances";
 
-export const contestants = {
-  [reference]: () => measured("bare"),
-  "createRegistryServer()": () => measured("ours"),
-};
+export const contestants = { [reference]: () => measured("bare"), "createRegistryServer()": () => measured("ours") };
 
 async function measured(kind) {
   const server = await start(kind);

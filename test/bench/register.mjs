@@ -10,10 +10,7 @@ const post = (index) => ({
   body: registration(index),
 });
 
-export const contestants = {
-  [reference]: () => measured("bare"),
-  "createRegistryServer()": () => measured("ours"),
-};
+export const contestants = { [reference]: () => measured("bare"), "createRegistryServer()": () => measured("ours") };
 
 async function measured(kind) {
   const server = await start(kind);

@@ -15,11 +15,7 @@ describe("the registry contract, through HTTP over real sockets", () => {
 async function inMemory(): Promise<ContractSubject> {
   const clock = new ManualClock();
   const registry = memoryRegistry({ clock, warmingMs: 0 });
-  return {
-    registry,
-    advance: (ms) => clock.advance(ms),
-    close: () => registry.close(),
-  };
+  return { registry, advance: (ms) => clock.advance(ms), close: () => registry.close() };
 }
 
 async function overHttp(): Promise<ContractSubject> {

@@ -22,9 +22,7 @@ export class Cast {
 
   async registry(): Promise<string> {
     const child = this.#fork("../main.js", ["registry", "--port", "0", "--json"]);
-    const lines = createInterface({
-      input: child.stdout as NodeJS.ReadableStream,
-    });
+    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
     const line = await this.#firstOf(child, new Promise<string>((resolve) => lines.once("line", resolve)));
     this.registryUrl = String((JSON.parse(line) as { url: unknown }).url);
     return this.registryUrl;
@@ -61,10 +59,7 @@ export class Cast {
 
   #fork(script: string, args: readonly string[]): ChildProcess {
     const path = fileURLToPath(new URL(script, import.meta.url));
-    const child = fork(path, args, {
-      stdio: ["ignore", "pipe", "inherit", "ipc"],
-      execArgv: [],
-    });
+    const child = fork(path, args, { stdio: ["ignore", "pipe", "inherit", "ipc"], execArgv: [] });
     this.#children.add(child);
     child.once("exit", () => this.#children.delete(child));
     return child;

@@ -12,16 +12,7 @@ const resolver = createResolver({ registry, tryTimeoutMs: 250 });
 const orders = resolver.service("orders");
 const dispatcher = resolver.dispatcher();
 const halt = new AbortController();
-const seen = new Map<
-  string,
-  {
-    calls: number;
-    latencyMs: number;
-    firstAt: number;
-    lastAt: number;
-    trials: number;
-  }
->();
+const seen = new Map<string, { calls: number; latencyMs: number; firstAt: number; lastAt: number; trials: number }>();
 const ejected = new Set<string>();
 let calls = 0;
 let failures = 0;
@@ -30,10 +21,7 @@ let lastFailure: string | undefined;
 orders.on("ejected", ({ instance }) => ejected.add(instance.id));
 orders.on("readmitted", ({ instance }) => ejected.delete(instance.id));
 subscribe("discovery:retry", (message) => {
-  const { instance, isTrial } = message as {
-    instance: ServiceInstance;
-    isTrial: boolean;
-  };
+  const { instance, isTrial } = message as { instance: ServiceInstance; isTrial: boolean };
   const entry = entryOf(instance.id);
   if (isTrial) entry.trials++;
   else entry.lastAt = systemClock.wall();
@@ -61,10 +49,7 @@ async function call(): Promise<void> {
   const startedAt = systemClock.wall();
   const started = systemClock.now();
   try {
-    const response = await fetch("http://orders/v1/orders/42", {
-      dispatcher,
-      signal: halt.signal,
-    } as never);
+    const response = await fetch("http://orders/v1/orders/42", { dispatcher, signal: halt.signal } as never);
     await response.text();
     const entry = entryOf(response.headers.get("x-instance") ?? "");
     entry.calls++;
@@ -95,13 +80,7 @@ async function reporting(): Promise<void> {
 }
 
 function entryOf(id: string) {
-  const entry = seen.get(id) ?? {
-    calls: 0,
-    latencyMs: 0,
-    firstAt: 0,
-    lastAt: 0,
-    trials: 0,
-  };
+  const entry = seen.get(id) ?? { calls: 0, latencyMs: 0, firstAt: 0, lastAt: 0, trials: 0 };
   seen.set(id, entry);
   return entry;
 }

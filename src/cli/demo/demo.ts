@@ -17,11 +17,7 @@ const PROVIDERS = 3;
 /** Calls per second, sent whether the earlier ones were answered or not. */
 const RATE = 250;
 /** The acts, in milliseconds: all is well; one dies; a newcomer; and a while to watch it. */
-const ACTS = {
-  calmMs: 3_000,
-  afterKillMs: 4_000,
-  afterNewcomerMs: 4_000,
-} as const;
+const ACTS = { calmMs: 3_000, afterKillMs: 4_000, afterNewcomerMs: 4_000 } as const;
 
 /** Everything the summary is made of. */
 interface Story {
@@ -34,11 +30,7 @@ interface Story {
 export async function demo(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
-    options: {
-      json: { type: "boolean" },
-      forever: { type: "boolean" },
-      help: { type: "boolean", short: "h" },
-    },
+    options: { json: { type: "boolean" }, forever: { type: "boolean" }, help: { type: "boolean", short: "h" } },
   });
   if (values.help) {
     process.stdout.write(HELP);
@@ -48,11 +40,7 @@ export async function demo(args: readonly string[]): Promise<number> {
   const cast = new Cast(halt.signal);
   const view = viewFor(process.stdout, values.json ?? false);
   void interrupted().then(() => halt.abort());
-  const story: Story = {
-    report: nothingYet(),
-    killed: undefined,
-    newcomer: undefined,
-  };
+  const story: Story = { report: nothingYet(), killed: undefined, newcomer: undefined };
   try {
     await whileAwaited(play(cast, view, story, values.forever ?? false, halt.signal));
   } catch (error) {
@@ -117,14 +105,7 @@ function conclude(view: View, { report, killed, newcomer }: Story): number {
     `the killed one got its last call ${shown(deadLastCallMs)} after it died, and ${of(killed?.id)?.trials ?? 0} calls asked in vain whether it was back`,
     `the newcomer got its first call ${shown(newcomerFirstCallMs)} after it had registered`,
   ];
-  view.summary(lines, {
-    calls,
-    failures,
-    lastFailure,
-    shares,
-    deadLastCallMs,
-    newcomerFirstCallMs,
-  });
+  view.summary(lines, { calls, failures, lastFailure, shares, deadLastCallMs, newcomerFirstCallMs });
   return failures === 0 && calls > 0 ? 0 : 1;
 }
 
@@ -138,11 +119,5 @@ function shown(ms: number | undefined): string {
 }
 
 function nothingYet(): ConsumerReport {
-  return {
-    type: "report",
-    calls: 0,
-    failures: 0,
-    lastFailure: undefined,
-    instances: [],
-  };
+  return { type: "report", calls: 0, failures: 0, lastFailure: undefined, instances: [] };
 }

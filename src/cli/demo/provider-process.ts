@@ -17,18 +17,9 @@ const server = createServer((_request, response) => {
 await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 
 const { port } = server.address() as AddressInfo;
-const agent = createAgent({
-  registry,
-  service: "orders",
-  port,
-  ttlMs: TTL_MS,
-  metadata: { pid: String(process.pid) },
-});
+const agent = createAgent({ registry, service: "orders", port, ttlMs: TTL_MS, metadata: { pid: String(process.pid) } });
 await agent.start();
-process.send?.({
-  type: "ready",
-  id: agent.instance?.id ?? "",
-} satisfies ProviderReady);
+process.send?.({ type: "ready", id: agent.instance?.id ?? "" } satisfies ProviderReady);
 
 await interrupted();
 await agent.stop();
