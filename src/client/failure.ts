@@ -7,6 +7,9 @@ const CALLERS_FAULT = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_NOT_SUPPORTED", "
 /** Errors of this machine or of our own pools: they say nothing about the instance. */
 const OWN_TROUBLE = new Set(["EMFILE", "ENFILE", "ENOBUFS", "EADDRNOTAVAIL", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
 
+/** Our own pools say so when the resolver is closed over a call. */
+const CLOSED = new Set(["UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
+
 /** What a failed try means: for the instance, and for what may be done next. */
 export interface Verdict {
   readonly outcome: Outcome;
@@ -61,7 +64,8 @@ export function givenUp(
   const where = hostPort(host, port);
   const what = cause instanceof Error ? cause.message || codeOf(cause) : String(cause);
   const counted = tries === 1 ? "after 1 try" : `after ${tries} tries`;
-  const code = DiscoveryError.is(cause, "TIMEOUT") ? "TIMEOUT" : "UNAVAILABLE";
+  const closed = CLOSED.has(codeOf(cause));
+  const code = closed ? "CLOSED" : DiscoveryError.is(cause, "TIMEOUT") ? "TIMEOUT" : "UNAVAILABLE";
   return new DiscoveryError(code, `The call to "${service}" failed ${counted}, last at ${where}: ${what}. ${why}`, {
     service,
     cause,

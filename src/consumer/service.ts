@@ -230,6 +230,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   }
 
   #update(changed: boolean, update: RegistryUpdate): void {
+    if (!this.#refresh) return; // suspended while the answer was on its way: a timer now would hold us for ever
     const wasStale = this.#snapshot.stale;
     this.#lastError = undefined;
     if (changed || wasStale || this.#answered) this.#publish(update);

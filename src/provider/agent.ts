@@ -88,6 +88,7 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
    * `CLOSED` after `stop()` · the signal's reason if it aborts first; `start()` may then be called again
    */
   start({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#stopping) return Promise.reject(this.#stopped());
     this.#starting ??= whileAwaited(this.#start(signal)).catch((error: unknown) => {
       this.#starting = undefined;
       if (this.#state === "registering") this.#state = "idle";
@@ -256,7 +257,7 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
   async #leave(): Promise<void> {
     const lease = this.#lease;
     this.#letGo();
-    this.#halt.abort(new DiscoveryError("CLOSED", "The agent was stopped", { service: this.#options.service }));
+    this.#halt.abort(this.#stopped());
     await this.#holding.catch(() => {});
     const deregistered = lease ? await this.#deregister(lease) : false;
     this.#lease = undefined;
@@ -283,6 +284,10 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     } catch {
       return false;
     }
+  }
+
+  #stopped(): DiscoveryError {
+    return new DiscoveryError("CLOSED", "This agent was stopped", { service: this.#options.service });
   }
 
   #named(error: unknown, what: string): DiscoveryError {

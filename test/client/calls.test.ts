@@ -121,8 +121,12 @@ describe("a call by name", () => {
   });
 
   it("ends at the time for the whole call", async () => {
-    const { orders, backends } = await start([silent, silent, silent], [], { timeoutMs: 80, tryTimeoutMs: 60 });
-    await assert.rejects(orders.fetch("/"), coded("TIMEOUT", /Its 80 ms are over/));
+    const { orders, backends } = await start([silent, silent, silent], [], {
+      timeoutMs: 120,
+      tryTimeoutMs: 80,
+      random: () => 0,
+    });
+    await assert.rejects(orders.fetch("/"), coded("TIMEOUT", /Its 120 ms are over/));
     assert.equal(total(backends), 2);
   });
 
@@ -203,6 +207,15 @@ describe("a call by name", () => {
     const named = await start([tells], [], { authority: "service" });
     await (await named.orders.fetch("/")).text();
     assert.deepEqual(hosts, [`127.0.0.1:${backends[0]?.port}`, "orders"]);
+  });
+
+  it("says CLOSED to the calls it is closed over", async () => {
+    const { resolver, orders } = await start([silent]);
+    const call = orders.request("/");
+    await new Promise((resolve) => setImmediate(resolve));
+    await resolver.close();
+    await assert.rejects(call, coded("CLOSED"));
+    assert.equal(orders.endpoints[0]?.load.inFlight, 0);
   });
 
   it("leaves nothing behind when it is closed", async () => {

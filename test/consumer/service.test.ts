@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "vitest";
-import { createResolver, DiscoveryError, defineInstance, type InstanceInput, type Lease } from "../../src/index.js";
+import {
+  createResolver,
+  DiscoveryError,
+  defineInstance,
+  type InstanceInput,
+  type Lease,
+  memoryRegistry,
+} from "../../src/index.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { faultyRegistry } from "../fakes/registrar.js";
 
@@ -186,6 +193,16 @@ describe("a service", () => {
     const late = orders.pick();
     await clock.advance(10);
     assert.equal((await late).instance.port, 3_000);
+  });
+
+  it("holds nothing of the thousands it was asked for once", async () => {
+    const clock = new ManualClock();
+    const registry = memoryRegistry({ clock, warmingMs: 0 }); // answers at once, also to whoever was just suspended
+    const resolver = createResolver({ registry, clock, maxServices: 2 });
+    opened.push(resolver, registry);
+    for (let name = 0; name < 1_000; name++) resolver.service(`name-${name}`);
+    await clock.advance(10);
+    assert.ok(clock.pending <= 2 * 3, `${clock.pending} timers for two services`);
   });
 
   it("leaves no timer behind", async () => {

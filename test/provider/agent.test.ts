@@ -153,6 +153,16 @@ describe("createAgent", () => {
     assert.equal(agent.state, "idle");
   });
 
+  it("cannot be started again once it was stopped, not even while it was starting", async () => {
+    const { agent, faulty } = make();
+    const started = agent.start();
+    const stopped = agent.stop();
+    await assert.rejects(started, (error) => DiscoveryError.is(error, "CLOSED"));
+    await stopped;
+    await assert.rejects(agent.start(), (error) => DiscoveryError.is(error, "CLOSED"));
+    assert.equal(faulty.memory.size, 0);
+  });
+
   it("survives a listener that throws", async () => {
     const { agent, faulty, clock } = make();
     const errors: unknown[] = [];
