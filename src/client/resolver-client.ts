@@ -18,7 +18,7 @@ const DAY_MS = 86_400_000;
 const SERVICE_KEYS = ["balancer", "timeoutMs", "tryTimeoutMs", "tries", "ejection"];
 const KEYS = [
   ...SERVICE_KEYS,
-  ...["services", "refreshMs", "staleAfterMs", "waitMs", "maxServices"],
+  ...["services", "refreshMs", "staleAfterMs", "idleMs", "waitMs", "maxServices"],
   ...["hosts", "connections", "authority", "clock", "random"],
 ];
 
@@ -38,6 +38,12 @@ export interface ResolverClientOptions extends ServiceOptions, ClientOptions {
   readonly refreshMs?: number;
   /** After that long without a word from the registry a list is called stale, in milliseconds. @default 60_000 */
   readonly staleAfterMs?: number;
+  /**
+   * A service nobody has called for that long is no longer watched, in milliseconds; its next call revives it.
+   *
+   * @default 600_000, the spec's
+   */
+  readonly idleMs?: number;
   /** How long a call waits for the first list, in milliseconds. @default 5_000 */
   readonly waitMs?: number;
   /** Services kept up to date at once; beyond that the least used are suspended. @default 1_000, the spec's */
@@ -67,6 +73,7 @@ export class ResolverClient extends Resolver<ServiceClient> {
       random,
       refreshMs: durationMs("resolver.refreshMs", options.refreshMs, 30_000, 100, DAY_MS),
       staleAfterMs: durationMs("resolver.staleAfterMs", options.staleAfterMs, 60_000, 100, DAY_MS),
+      idleMs: durationMs("resolver.idleMs", options.idleMs, 600_000, 1_000, DAY_MS),
       waitMs: durationMs("resolver.waitMs", options.waitMs, 5_000, 0, DAY_MS),
     };
     const defaults = callSettings("resolver", options);

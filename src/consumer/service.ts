@@ -9,6 +9,7 @@ import { type Cancel, type Clock, type Random, whileAwaited } from "../runtime/c
 import { haltSignal, untilAborted, within } from "../runtime/deadline.js";
 import { channels } from "../runtime/diagnostics.js";
 import { Emitter } from "../runtime/emitter.js";
+import { Idleness } from "./idleness.js";
 import { Membership } from "./membership.js";
 import { nobodyUsable } from "./nobody.js";
 import { Refresh } from "./refresh.js";
@@ -40,6 +41,7 @@ export interface ServiceSettings {
   readonly ejection: EjectionOptions;
   readonly refreshMs: number;
   readonly staleAfterMs: number;
+  readonly idleMs: number;
   readonly waitMs: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -59,6 +61,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   readonly #settings: ServiceSettings;
   readonly #membership = new Membership();
   readonly #rotation: Rotation;
+  readonly #idleness: Idleness;
   #snapshot: Snapshot;
   #refresh: Refresh | undefined;
   #halt = haltSignal();
@@ -74,6 +77,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     super();
     this.name = name;
     this.#settings = settings;
+    this.#idleness = new Idleness(settings.idleMs);
     this.#firstAnswer = new Promise((resolve) => {
       this.#answered = resolve;
     });
@@ -197,6 +201,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
       { clock, random, signal: this.#halt.signal },
     );
     this.#rotation.park(false);
+    this.#idleness.reset();
     this.#running = this.#refresh.run();
     this.#awaitStale();
   }
@@ -238,6 +243,8 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     this.#answered = undefined;
     if (wasStale) this.emit("fresh", { snapshot: this.#snapshot });
     this.#awaitStale();
+    if (this.heard("changed")) this.#idleness.reset();
+    else if (this.#idleness.since(this.#settings.clock.now(), this.endpoints)) this.suspend();
   }
 
   #publish(update: RegistryUpdate): void {

@@ -195,6 +195,24 @@ describe("a service", () => {
     assert.equal((await late).instance.port, 3_000);
   });
 
+  it("is watched no longer when nobody calls it, and again from the next call on", async () => {
+    const { clock, orders, register, faulty } = await start();
+    await register(3_000);
+    await clock.advance(300_000);
+    orders.pickNow().release();
+    await clock.advance(500_000);
+    faulty.calls.length = 0;
+    await clock.advance(60_000);
+    assert.ok(faulty.calls.length > 0, "ten minutes have not passed since the last call");
+    await clock.advance(300_000);
+    faulty.calls.length = 0;
+    await clock.advance(600_000);
+    assert.equal(faulty.calls.length, 0);
+    assert.equal(orders.pickNow().instance.port, 3_000);
+    await clock.advance(10);
+    assert.ok(faulty.calls.includes("list"));
+  });
+
   it("holds nothing of the thousands it was asked for once", async () => {
     const clock = new ManualClock();
     const registry = memoryRegistry({ clock, warmingMs: 0 }); // answers at once, also to whoever was just suspended
