@@ -84,11 +84,12 @@ export class Membership {
     this.state = "known";
     this.position = update.position;
     this.epoch = update.epoch ?? this.epoch;
+    const doubted = this.doubted.size;
     for (const { id } of update.upserted) this.doubted.delete(id);
     for (const { id } of update.removed) this.doubted.delete(id);
     const differs = applyUpdate(this.known, update) !== undefined;
     const dropped = this.#dropDoubted(now);
-    return differs || dropped ? CHANGED : NOTHING;
+    return differs || dropped || doubted !== this.doubted.size ? CHANGED : NOTHING;
   }
 
   #absent(update: RegistryUpdate & { type: "absent" }, now: number): MembershipChange {

@@ -101,6 +101,22 @@ describe("a service", () => {
     assert.deepEqual(orders.snapshot.suspects, []);
   });
 
+  it("doubts nobody any more who is back just as before", async () => {
+    const { clock, orders, faulty, register } = await start();
+    await register(3_000);
+    await register(3_001);
+    await clock.advance(10);
+    faulty.restart(30_000);
+    await clock.advance(5_000);
+    assert.equal(orders.snapshot.suspects.length, 2);
+    await register(3_000); // its incarnation is the first of this memory, as it was of the last: nothing differs
+    await clock.advance(10);
+    assert.deepEqual(orders.snapshot.suspects, ["orders@127.0.0.1:3001"]);
+    await register(3_001);
+    await clock.advance(10);
+    assert.deepEqual(orders.snapshot.suspects, []);
+  });
+
   it("believes a reason at once, even while the registry warms up", async () => {
     const { clock, orders, faulty, register } = await start();
     await register(3_000);
