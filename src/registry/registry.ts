@@ -1,4 +1,4 @@
-import type { DeclaredStatus, ServiceInstance } from "../model/instance.js";
+import type { DeclaredStatus, InstanceStatus, ServiceInstance } from "../model/instance.js";
 import type { Position, RegistryUpdate } from "../model/update.js";
 
 /** What a registry can and cannot do. A lack is declared here, never discovered by failure. */
@@ -13,6 +13,11 @@ export interface Capabilities {
   readonly epoch: boolean;
   /** Whether it tells a service without instances from a name it never heard. */
   readonly absence: boolean;
+  /**
+   * Whether a deregistration can wait until the watching consumers have taken note of it. Without that an agent that
+   * leaves can only wait for a time.
+   */
+  readonly acks?: boolean | undefined;
   /** After that long without any update, in milliseconds, the watch is taken for dead and opened again. */
   readonly quietMs: number;
 }
@@ -64,8 +69,30 @@ export interface Beat {
 export interface Renewal {
   /** Leases it no longer knows, and why; all others live on. */
   readonly unknown: readonly { readonly lease: Lease; readonly reason?: string | undefined }[];
+  /** What the registry publishes of the leases that live on, by lease id, where it tells. */
+  readonly statuses?: ReadonlyMap<string, InstanceStatus> | undefined;
   readonly heartbeatMs?: number | undefined;
   readonly epoch?: string | undefined;
+}
+
+/** How a registry is asked to look after an instance by itself, over HTTP. */
+export interface HealthCheck {
+  /** @default "/health" */
+  readonly path: string;
+  /** Time between two probes, in milliseconds. @default 10_000 */
+  readonly intervalMs: number;
+  /** A probe is answered within this, in milliseconds, or has failed. @default 2_000 */
+  readonly timeoutMs: number;
+  /** Failures in a row after which the instance is no longer listed. It keeps its lease. @default 3 */
+  readonly failures: number;
+}
+
+/** What a registration takes. */
+export interface RegisterOptions extends CallOptions {
+  /** How long it lives without a heartbeat, in milliseconds; the registry's answer holds. */
+  readonly ttlMs: number;
+  /** Asks the registry to probe the instance, where it can. @default no probes */
+  readonly health?: HealthCheck | undefined;
 }
 
 /** What came of a deregistration: how many watching consumers have taken note of it. */
@@ -79,7 +106,7 @@ export interface Registrar {
   readonly name: string;
   readonly capabilities: Capabilities;
   /** Idempotent: the same id on the same address replaces its own earlier registration. */
-  register(instance: ServiceInstance, options: CallOptions & { readonly ttlMs: number }): Promise<Lease>;
+  register(instance: ServiceInstance, options: RegisterOptions): Promise<Lease>;
   renew(beats: readonly Beat[], options: CallOptions): Promise<Renewal>;
   /** Changes what consumers are told; registers again where a registry knows no update. */
   update(lease: Lease, instance: ServiceInstance, options: CallOptions): Promise<Lease>;
