@@ -3,10 +3,13 @@ import type { RegistryUpdate } from "../model/update.js";
 import { polling } from "../registry/polling.js";
 import type { Discovery, Registry } from "../registry/registry.js";
 import type { Clock } from "../runtime/clock.js";
+import { Departures, type Witness } from "./departures.js";
 import { Line } from "./line.js";
 
 /** Whoever wants to hear of a service. */
 export interface Listener {
+  /** Whether its reader says what it has applied. */
+  readonly acknowledges: boolean;
   line(service: string, line: Line): void;
   /** The registry no longer tells: the reader must come back. */
   cut(): void;
@@ -21,6 +24,8 @@ interface Topic {
 
 /** One watch of the registry per service, from its first listener to its last. */
 export class Hub {
+  /** Who is leaving while somebody waits for the listeners to take note. */
+  readonly departures = new Departures();
   readonly #source: Discovery;
   readonly #topics = new Map<string, Topic>();
 
@@ -42,19 +47,33 @@ export class Hub {
 
   /** An update of a service that has listeners, in bytes. */
   lineOf(service: string, update: RegistryUpdate): Line {
-    if (update.type !== "reset") return new Line(service, update);
+    if (update.type !== "reset") return new Line(service, update, this.departures.toldBy(service, update));
     const { instances, position, warming = false } = update;
     const topic = this.#topics.get(service);
     const made = topic?.list;
     if (made?.instances === instances && made.line.position === position && made.line.warming === warming) {
       return made.line;
     }
-    const line = new Line(service, update);
+    const line = new Line(service, update, this.departures.toldBy(service, update));
     if (topic) topic.list = { instances, line };
     return line;
   }
 
+  /** The listeners of a service whose readers acknowledge. */
+  witnessesOf(service: string): readonly Witness[] {
+    return [...(this.#topics.get(service)?.listeners ?? [])].filter(({ acknowledges }) => acknowledges);
+  }
+
+  /** Asks the registry and tells all listeners: for one that has no watch, and would be asked much later. */
+  async lookAgain(service: string): Promise<void> {
+    const topic = this.#topics.get(service);
+    if (!topic) return;
+    const update = await this.#source.list(service, { signal: topic.halt.signal });
+    this.#tell(service, topic, update);
+  }
+
   close(): void {
+    this.departures.close();
     for (const { halt } of this.#topics.values()) halt.abort();
     this.#topics.clear();
   }
@@ -66,12 +85,16 @@ export class Hub {
     if (this.#topics.get(service) === topic) this.#topics.delete(service);
   }
 
+  #tell(service: string, topic: Topic, update: RegistryUpdate): void {
+    const line = this.lineOf(service, update);
+    for (const listener of topic.listeners) listener.line(service, line);
+  }
+
   async #run(service: string, topic: Topic): Promise<void> {
     const { signal } = topic.halt;
     try {
       for await (const update of this.#source.watch?.(service, { signal }) ?? []) {
-        const line = this.lineOf(service, update);
-        for (const listener of topic.listeners) listener.line(service, line);
+        this.#tell(service, topic, update);
       }
     } catch {
       // the registry's watch broke: whoever listens comes back and asks for the list

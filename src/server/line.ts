@@ -1,5 +1,6 @@
 import type { Position, RegistryUpdate } from "../model/update.js";
 import { epochOf, revisionOf, toEvent } from "../wire/json.js";
+import type { Departure } from "./departures.js";
 
 /** An update as it goes out, in bytes: made once for all readers, however many there are. */
 export class Line {
@@ -10,10 +11,14 @@ export class Line {
   /** What it follows on, for a change. */
   readonly since: Position | undefined;
   readonly warming: boolean;
+  /** Those who are gone for whoever applies it, while somebody waits for that. */
+  readonly departures: readonly Departure[];
   #event: Buffer | undefined;
 
-  constructor(service: string, update: RegistryUpdate) {
-    this.text = Buffer.from(`${JSON.stringify(toEvent(service, update))}\n`);
+  constructor(service: string, update: RegistryUpdate, departures: readonly Departure[] = []) {
+    const event = toEvent(service, update);
+    this.text = Buffer.from(`${JSON.stringify(departures.length > 0 ? { ...event, ack: true } : event)}\n`);
+    this.departures = departures;
     this.type = update.type;
     this.position = update.type === "absent" ? undefined : update.position;
     this.since = update.type === "change" ? update.since : undefined;

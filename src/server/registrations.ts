@@ -6,12 +6,15 @@ import type { Beat, Registry } from "../registry/registry.js";
 import { fromWire, toWire, type WireInstance } from "../wire/json.js";
 import type { Fields } from "./body.js";
 import { Leases } from "./leases.js";
+import { type LeaveContext, leave } from "./leave.js";
 import { Problem } from "./problem.js";
 
 /** The spec's default `ttl`, and the range of it, in seconds. */
 const TTL_S = { fallback: 30, min: 3, max: 86_400 } as const;
 /** Leases in one heartbeat. */
 const MAX_BATCH = 1_000;
+/** The longest a deregistration is held for the consumers to take note, in milliseconds. */
+const MAX_WAIT_MS = 60_000;
 const REQUIRED = ["service_name", "host", "port"] as const;
 const UPDATABLE = ["metadata", "tags", "weight", "zone", "version", "status"] as const;
 
@@ -30,10 +33,13 @@ interface NamedBeat {
 /** What providers may ask of the server; each turns fields into calls of the registry. */
 export class Registrations {
   readonly #registry: Registry & Partial<Pick<MemoryRegistry, "revision" | "warming">>;
+  readonly #context: LeaveContext;
   readonly #leases: Leases;
 
-  constructor(registry: Registry) {
+  constructor(context: LeaveContext) {
+    const { registry } = context;
     this.#registry = registry;
+    this.#context = context;
     this.#leases = new Leases(registry);
   }
 
@@ -76,7 +82,7 @@ export class Registrations {
 
   async #renew(beats: readonly NamedBeat[], signal: AbortSignal) {
     const asked = beats.flatMap(({ beat }) => beat ?? []);
-    const { unknown: gone, epoch, heartbeatMs } = await this.#registry.renew(asked, { signal });
+    const { unknown: gone, statuses, epoch, heartbeatMs } = await this.#registry.renew(asked, { signal });
     const lost = new Map(gone.map(({ lease, reason }) => [lease.id, reason ?? "unknown"]));
     for (const id of lost.keys()) this.#leases.forget(id);
     const renewed: { lease_id: string; status: string }[] = [];
@@ -86,7 +92,7 @@ export class Registrations {
       const lease = lost.has(lease_id) ? undefined : this.#leases.find(lease_id);
       if (!lease) unknown.push({ lease_id, reason: lost.get(lease_id) ?? "unknown" });
       else {
-        renewed.push({ lease_id, status: lease.instance.status });
+        renewed.push({ lease_id, status: statuses?.get(lease_id) ?? lease.instance.status });
         leastMs = Math.min(leastMs, lease.heartbeatMs);
       }
     }
@@ -107,10 +113,12 @@ export class Registrations {
     return { status: 200, body: toWire(updated.instance) };
   }
 
-  async deregister(fields: Fields, signal: AbortSignal): Promise<Answer> {
+  /** @param asking aborts when whoever asked no longer waits for the answer */
+  async deregister(fields: Fields, signal: AbortSignal, asking: AbortSignal): Promise<Answer> {
     const id = leaseIdIn(fields, "");
+    const waitMs = numberIn("wait_ms", fields["wait_ms"] ?? 0, 0, MAX_WAIT_MS);
     const lease = this.#leases.named(id);
-    const { acked = 0, waiting = 0 } = lease ? await this.#registry.deregister(lease, { signal }) : {};
+    const { acked = 0, waiting = 0 } = lease ? await leave(lease, this.#context, { waitMs, signal, asking }) : {};
     this.#leases.forget(id);
     return { status: 200, body: { acked, waiting } };
   }

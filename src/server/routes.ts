@@ -4,6 +4,7 @@ import type { Registry } from "../registry/registry.js";
 import type { Clock } from "../runtime/clock.js";
 import { haltSignal } from "../runtime/deadline.js";
 import { positionIn } from "../wire/json.js";
+import { Acks } from "./acks.js";
 import { type Fields, readFields } from "./body.js";
 import { Hub } from "./hub.js";
 import { Listing } from "./listing.js";
@@ -21,7 +22,7 @@ const LIST = { before: `${SERVICES}/`, after: "/instances" } as const;
 const ABOUT =
   "This is an MCP (Microservice Communication Protocol) registry. Try GET /v1/services and GET /v1/status.\n";
 
-type Post = (fields: Fields, signal: AbortSignal) => Promise<Answer>;
+type Post = (fields: Fields, response: ServerResponse) => Promise<Answer>;
 
 /** From requests to what answers them. Never throws: what fails is answered. */
 export class Routes {
@@ -40,13 +41,16 @@ export class Routes {
     this.#registry = registry;
     this.#names = names;
     this.#listing = new Listing(registry, clock, signal);
-    this.#watch = { registry, clock, hub: new Hub(registry, clock) };
-    const registrations = new Registrations(registry);
+    const hub = new Hub(registry, clock);
+    const acks = new Acks(hub.departures);
+    this.#watch = { registry, clock, hub, acks };
+    const registrations = new Registrations(this.#watch);
     this.#posts = new Map<string, Post>([
       ["/v1/register", (fields) => registrations.register(fields, signal)],
       ["/v1/heartbeat", (fields) => registrations.heartbeat(fields, signal)],
       ["/v1/update", (fields) => registrations.update(fields, signal)],
-      ["/v1/deregister", (fields) => registrations.deregister(fields, signal)],
+      ["/v1/deregister", (fields, response) => registrations.deregister(fields, signal, untilClosed(response))],
+      ["/v1/watch/ack", (fields) => acks.take(fields)],
     ]);
   }
 
@@ -67,7 +71,7 @@ export class Routes {
     const post = this.#posts.get(path);
     if (post) {
       if (method !== "POST") throw notAllowed("POST");
-      return sendJson(response, await post(await readFields(request), this.#halt.signal));
+      return sendJson(response, await post(await readFields(request), response));
     }
     const query = end < 0 ? undefined : new URLSearchParams(url.slice(end + 1));
     if (path === "/v1/watch") return this.#stream(request, response, query);
@@ -93,7 +97,9 @@ export class Routes {
     const { method, headers } = request;
     if (method !== "GET" && method !== "POST") throw notAllowed("GET, POST");
     const seen = headers["last-event-id"] ?? query?.get("since") ?? undefined; // a browser repeats the old query
-    const wanted = method === "POST" ? wantedIn(await readFields(request)) : wantedOf(query, String(seen ?? ""));
+    const fields = method === "POST" ? await readFields(request) : {};
+    const wanted = method === "POST" ? wantedIn(fields) : wantedOf(query, String(seen ?? ""));
+    const acks = acksIn(fields);
     if (wanted.size === 0 || wanted.size > MAX_WATCHED) {
       throw new Problem(422, "REJECTED", `service must name 1 to ${MAX_WATCHED} services`, { field: "service" });
     }
@@ -104,7 +110,7 @@ export class Routes {
     this.#watches++;
     response.once("close", () => this.#watches--);
     const asEvents = headers.accept?.includes("text/event-stream") ?? false;
-    await new WatchStream(this.#watch, response, asEvents).run(wanted);
+    await new WatchStream(this.#watch, response, { asEvents, acks }).run(wanted);
   }
 
   #checkHost(header: string | undefined): void {
@@ -142,6 +148,19 @@ function wantedIn({ services }: Fields): Wanted {
       typeof since === "string" ? positionIn(since) : undefined,
     ]),
   );
+}
+
+function acksIn({ acks }: Fields): boolean {
+  if (typeof acks === "boolean" || acks == null) return acks ?? false;
+  throw new Problem(422, "REJECTED", "acks must be true or false", { field: "acks" });
+}
+
+/** Aborts when a response is over, be it that the client has gone. */
+function untilClosed(response: ServerResponse): AbortSignal {
+  const over = new AbortController();
+  if (response.destroyed) over.abort();
+  else response.once("close", () => over.abort());
+  return over.signal;
 }
 
 function decoded(part: string): string {

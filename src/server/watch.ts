@@ -3,6 +3,8 @@ import type { ServerResponse } from "node:http";
 import type { Position } from "../model/update.js";
 import type { Registry } from "../registry/registry.js";
 import type { Cancel, Clock } from "../runtime/clock.js";
+import { revisionOf } from "../wire/json.js";
+import type { AcknowledgingStream, Acks } from "./acks.js";
 import type { Hub, Listener } from "./hub.js";
 import { type Line, serverSent } from "./line.js";
 
@@ -21,6 +23,15 @@ export interface WatchContext {
   readonly registry: Registry;
   readonly hub: Hub;
   readonly clock: Clock;
+  readonly acks: Acks;
+}
+
+/** How a reader wants its stream. */
+export interface StreamForm {
+  /** Server-sent events, not lines. */
+  readonly asEvents: boolean;
+  /** It will say what it has applied, so that those who leave may wait for that. */
+  readonly acks: boolean;
 }
 
 /** What a reader was told of a service. */
@@ -40,7 +51,9 @@ interface Told {
  * A shared line that does not follow on what this reader was told is not sent: the registry is asked from there. So
  * every reader hears each change once and in order, or the whole list.
  */
-export class WatchStream implements Listener {
+export class WatchStream implements Listener, AcknowledgingStream {
+  readonly id: string = randomUUID();
+  readonly acknowledges: boolean;
   readonly #context: WatchContext;
   readonly #response: ServerResponse;
   readonly #asEvents: boolean;
@@ -50,8 +63,8 @@ export class WatchStream implements Listener {
   #maxUnread = MAX_UNREAD;
   #cancelPing: Cancel = () => {};
 
-  /** @param asEvents write server-sent events, not lines */
-  constructor(context: WatchContext, response: ServerResponse, asEvents: boolean) {
+  constructor(context: WatchContext, response: ServerResponse, { asEvents, acks }: StreamForm) {
+    this.acknowledges = acks;
     this.#context = context;
     this.#response = response;
     this.#asEvents = asEvents;
@@ -64,7 +77,8 @@ export class WatchStream implements Listener {
     response.on("drain", () => this.#allow(0));
     const type = this.#asEvents ? "text/event-stream" : "application/x-ndjson";
     response.writeHead(200, { "content-type": type, "cache-control": "no-store" });
-    const hello = Buffer.from(`${JSON.stringify({ event: "hello", watch_id: randomUUID() })}\n`);
+    if (this.acknowledges) this.#context.acks.opened(this);
+    const hello = Buffer.from(`${JSON.stringify({ event: "hello", watch_id: this.id })}\n`);
     this.#write(this.#asEvents ? serverSent(hello) : hello);
     this.#ping();
     for (const [service, since] of wanted) {
@@ -90,6 +104,12 @@ export class WatchStream implements Listener {
     this.#response.destroy();
   }
 
+  sentUpTo(service: string | undefined): number | undefined {
+    if (service === undefined) return Math.max(0, ...Array.from(this.#told.values(), latest));
+    const told = this.#told.get(service);
+    return told && latest(told);
+  }
+
   /** Asks the registry where the service stands now, then goes on with the news. */
   async #ask(service: string, told: Told, since: Position | undefined): Promise<void> {
     told.news = [];
@@ -108,6 +128,7 @@ export class WatchStream implements Listener {
     told.state = line.type === "absent" ? "absent" : "known";
     if (line.type !== "change") told.warming = line.warming;
     this.#write(this.#asEvents ? line.event : line.text);
+    for (const departure of line.departures) departure.told(this, latest(told));
     if (line.type === "reset") this.#allow(line.text.length); // a list longer than the limit may take its time
   }
 
@@ -146,6 +167,7 @@ export class WatchStream implements Listener {
   #end(): void {
     this.#halt.abort();
     this.#cancelPing();
+    if (this.acknowledges) this.#context.acks.closed(this);
     for (const leave of this.#leave) leave();
   }
 }
@@ -154,6 +176,10 @@ function isToldAlready(told: Told, line: Line): boolean {
   if (line.type === "absent") return told.state === "absent" && told.warming === line.warming;
   const warmedUp = line.type === "reset" && told.warming && !line.warming; // which is news, whatever is listed
   return line.isNotAfter(told.position) && !(warmedUp && line.position === told.position);
+}
+
+function latest({ position }: Told): number {
+  return revisionOf(position);
 }
 
 /** Whether a change comes right after what was told. */

@@ -126,6 +126,8 @@ export interface WireEvent {
   readonly added?: readonly WireInstance[];
   readonly updated?: readonly WireInstance[];
   readonly removed?: readonly Removal[];
+  /** Somebody is to be called no more, and waits until the readers have taken note. */
+  readonly ack?: true;
 }
 
 const REASONS: ReadonlySet<unknown> = new Set<RemovalReason>([
@@ -151,13 +153,21 @@ export function toEvent(service: string, update: RegistryUpdate): WireEvent {
       const { upserted, removed } = update;
       const since = revisionOf(update.since);
       const added = upserted.map(toWire); // new to this reader or not: the reader knows best
-      return { event: "delta", service_name, epoch, revision, since, added, updated: [], removed };
+      const delta = { event: "delta", service_name, epoch, revision, since, added, updated: [], removed } as const;
+      return takesOut(update) ? { ...delta, ack: true } : delta;
     }
     case "absent":
       return { event: "absent", service_name, epoch, warming: update.warming ?? false };
     case "current":
       return { event: "ping", service_name, epoch, revision };
   }
+}
+
+/** Whether somebody leaves on purpose, in good order: whoever is expired or fails waits for nobody. */
+function takesOut({ upserted, removed }: RegistryUpdate & { type: "change" }): boolean {
+  return (
+    removed.some(({ reason }) => reason === "deregistered") || upserted.some(({ status }) => status === "draining")
+  );
 }
 
 /**
