@@ -2,6 +2,7 @@ import { DiscoveryError } from "../model/errors.js";
 import type { Position, RegistryUpdate } from "../model/update.js";
 import type { HttpClient } from "../runtime/http.js";
 import { fromEvent, type WireEvent } from "../wire/json.js";
+import { Acks } from "./http-acks.js";
 
 /** Updates a reader may lag behind before its watch is cut; it then resumes where it was. */
 const MAX_WAITING = 1_000;
@@ -22,7 +23,10 @@ export class SharedWatch {
     this.#client = client;
   }
 
-  /** The updates of one service. Throws when the stream breaks. */
+  /**
+   * The updates of one service. Throws when the stream breaks. An update counts as applied when the next one is asked
+   * for: whoever leaves before that has applied nothing.
+   */
   async *of(service: string, since: Position | undefined, signal: AbortSignal): AsyncGenerator<RegistryUpdate> {
     const reader = new Reader(since);
     const end = (): void => reader.fail(signal.reason);
@@ -76,10 +80,13 @@ export class SharedWatch {
   }
 
   async #follow(services: Readonly<Record<string, Position | null>>, signal: AbortSignal): Promise<void> {
-    const lines = this.#client.lines({ method: "POST", path: "/v1/watch", signal, body: { services } });
+    const body = { services, acks: true };
+    const lines = this.#client.lines({ method: "POST", path: "/v1/watch", signal, body });
+    let acks: Acks | undefined;
     for await (const line of lines) {
       if (signal.aborted) return;
-      this.#deliver(line);
+      acks ??= this.#acksFor(line, signal);
+      this.#deliver(line, acks);
       this.#opened();
     }
     throw new DiscoveryError("UNAVAILABLE", "The registry ended the watch");
@@ -92,15 +99,24 @@ export class SharedWatch {
     if (this.#joined && this.#readers.size > 0) this.#reopen();
   }
 
-  #deliver(line: unknown): void {
+  /** The greeting says under which name the stream is acknowledged; older registries ask for nothing. */
+  #acksFor(line: unknown, signal: AbortSignal): Acks | undefined {
+    const { watch_id } = (line ?? {}) as WireEvent;
+    return typeof watch_id === "string" ? new Acks(this.#client, watch_id, signal) : undefined;
+  }
+
+  #deliver(line: unknown, acks: Acks | undefined): void {
     const update = fromEvent(line);
     if (!update) return;
-    const { service_name } = line as WireEvent;
+    const { service_name, ack, revision } = line as WireEvent;
     if (service_name === undefined) {
       for (const readers of this.#readers.values()) for (const reader of readers) reader.alive();
       return;
     }
-    for (const reader of this.#readers.get(service_name) ?? []) reader.push(update);
+    const readers = this.#readers.get(service_name);
+    const isAwaited = ack === true && typeof revision === "number";
+    const applied = isAwaited ? acks?.after(readers?.size ?? 0, service_name, revision) : undefined;
+    for (const reader of readers ?? []) reader.push(update, applied);
   }
 
   #fail(error: unknown): void {
@@ -115,10 +131,17 @@ function oldest(readers: ReadonlySet<Reader>): Position | null {
   return others.every((position) => position === first) ? (first ?? null) : null;
 }
 
+/** An update, and who wants to know when it has been applied. */
+interface Told {
+  readonly update: RegistryUpdate;
+  readonly applied: (() => void) | undefined;
+}
+
 /** One consumer of the stream: what it has not yet taken. */
 class Reader {
   position: Position | undefined;
-  #waiting: RegistryUpdate[] = [];
+  readonly #waiting: Told[] = [];
+  #applied: (() => void) | undefined;
   #failure: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
 
@@ -126,12 +149,12 @@ class Reader {
     this.position = position;
   }
 
-  push(update: RegistryUpdate): void {
+  push(update: RegistryUpdate, applied?: () => void): void {
     if (this.#waiting.length >= MAX_WAITING) {
       return this.fail(new DiscoveryError("OVERLOADED", "The watch's reader fell behind"));
     }
     if (update.type !== "absent" && update.position !== undefined) this.position = update.position;
-    this.#waiting.push(update);
+    this.#waiting.push({ update, applied });
     this.#wake?.();
   }
 
@@ -145,10 +168,16 @@ class Reader {
     this.#wake?.();
   }
 
+  /** The next update; whoever asks for it has applied the one before. */
   async next(): Promise<RegistryUpdate> {
+    this.#applied?.();
+    this.#applied = undefined;
     for (;;) {
-      const update = this.#waiting.shift();
-      if (update) return update;
+      const told = this.#waiting.shift();
+      if (told) {
+        this.#applied = told.applied;
+        return told.update;
+      }
       if (this.#failure) throw this.#failure.error;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

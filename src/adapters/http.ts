@@ -1,5 +1,5 @@
 import { DiscoveryError } from "../model/errors.js";
-import type { ServiceInstance } from "../model/instance.js";
+import { enlisted, type InstanceStatus, isStatus, type ServiceInstance } from "../model/instance.js";
 import type { RegistryUpdate } from "../model/update.js";
 import type { Beat, Lease, Registry, Renewal } from "../registry/registry.js";
 import { type HttpClient, type HttpResponse, httpClient } from "../runtime/http.js";
@@ -24,16 +24,26 @@ export interface HttpOptions {
 export function http(options: HttpOptions): Registry {
   knownKeys("http", options, ["url", "token"]);
   const { url, token } = options;
-  const client = httpClient({
+  const reached = {
     name: `registry ${shown(url)}`,
     origin: url,
     headers: token ? { authorization: `Bearer ${token}` } : {},
-  });
+  };
+  const client = httpClient(reached);
+  const held = httpClient(reached); // deregistrations that wait must not take the sockets of beats and acknowledgements
   const watch = new SharedWatch(client);
 
   return {
-    name: `registry ${shown(url)}`,
-    capabilities: { watch: "stream", lease: "heartbeat", reasons: true, epoch: true, absence: true, quietMs: QUIET_MS },
+    name: reached.name,
+    capabilities: {
+      watch: "stream",
+      lease: "heartbeat",
+      reasons: true,
+      epoch: true,
+      absence: true,
+      acks: true,
+      quietMs: QUIET_MS,
+    },
 
     async list(service, { since, signal }) {
       const path = `/v1/services/${encodeURIComponent(service)}/instances`;
@@ -62,24 +72,28 @@ export function http(options: HttpOptions): Registry {
         renewals.push(await renewSome(client, beats.slice(start, start + BATCH), signal));
       }
       const { heartbeatMs, epoch } = renewals.at(-1) ?? {};
-      return { unknown: renewals.flatMap(({ unknown }) => unknown), heartbeatMs, epoch };
+      const statuses = new Map(renewals.flatMap((each) => [...(each.statuses ?? [])]));
+      return { unknown: renewals.flatMap(({ unknown }) => unknown), statuses, heartbeatMs, epoch };
     },
 
     async update(lease, instance, { signal }) {
       const { weight, zone, version, tags, metadata, status } = toWire(instance);
       const body = { lease_id: lease.id, weight, zone: zone ?? null, version: version ?? null, tags, metadata, status };
       await client.request({ method: "POST", path: "/v1/update", signal, body });
-      return { ...lease, instance };
+      return { ...lease, instance: enlisted(instance, lease.instance) };
     },
 
     async deregister(lease, { signal, waitMs }) {
       const body = { lease_id: lease.id, ...(waitMs === undefined ? {} : { wait_ms: waitMs }) };
-      const answer = await client.request({ method: "POST", path: "/v1/deregister", signal, body });
+      const through = waitMs === undefined || waitMs === 0 ? client : held;
+      const answer = await through.request({ method: "POST", path: "/v1/deregister", signal, body });
       const { acked, waiting } = fieldsOf(answer.body);
       return { acked: numberOr(acked, 0), waiting: numberOr(waiting, 0) };
     },
 
-    close: () => client.close(),
+    async close() {
+      await Promise.all([client.close(), held.close()]);
+    },
   };
 }
 
@@ -92,7 +106,7 @@ async function renewSome(client: HttpClient, beats: readonly Beat[], signal: Abo
     if (beats.length !== 1 || !DiscoveryError.is(error, "LEASE_LOST")) throw error;
     return { unknown: beats.map(({ lease }) => ({ lease, reason: "unknown" })) }; // a 404 says it as well
   }
-  const { unknown, epoch, heartbeat_interval } = fieldsOf(answer.body);
+  const { renewed, unknown, epoch, heartbeat_interval } = fieldsOf(answer.body);
   const gone = new Map<unknown, unknown>();
   for (const each of Array.isArray(unknown) ? unknown : []) {
     const { lease_id, reason } = fieldsOf(each);
@@ -101,9 +115,20 @@ async function renewSome(client: HttpClient, beats: readonly Beat[], signal: Abo
   const lost = beats.filter(({ lease }) => gone.has(lease.id));
   return {
     unknown: lost.map(({ lease }) => ({ lease, reason: String(gone.get(lease.id) ?? "unknown") })),
+    statuses: statusesIn(renewed),
     heartbeatMs: typeof heartbeat_interval === "number" ? heartbeat_interval * 1_000 : undefined,
     epoch: typeof epoch === "string" ? epoch : undefined,
   };
+}
+
+/** What the registry publishes of each lease; a status nobody knows is none. */
+function statusesIn(renewed: unknown): ReadonlyMap<string, InstanceStatus> {
+  const statuses = new Map<string, InstanceStatus>();
+  for (const each of Array.isArray(renewed) ? renewed : []) {
+    const { lease_id, status } = fieldsOf(each);
+    if (typeof lease_id === "string" && isStatus(status)) statuses.set(lease_id, status);
+  }
+  return statuses;
 }
 
 function listed(service: string, since: string | undefined, { status, body }: HttpResponse): RegistryUpdate {
@@ -124,13 +149,18 @@ function listed(service: string, since: string | undefined, { status, body }: Ht
 }
 
 function leaseFrom(instance: ServiceInstance, { status, body }: HttpResponse): Lease {
-  const { lease_id, ttl, heartbeat_interval, epoch } = fieldsOf(body);
+  const { lease_id, ttl, heartbeat_interval, epoch, incarnation, registered_at } = fieldsOf(body);
   if (typeof lease_id !== "string" || typeof ttl !== "number") {
     throw new DiscoveryError("PROTOCOL", "The registry granted no lease", { service: instance.service });
   }
   const heartbeatMs = numberOr(heartbeat_interval, ttl / 3) * 1_000;
   const from = typeof epoch === "string" ? epoch : undefined;
-  return { id: lease_id, instance, ttlMs: ttl * 1_000, heartbeatMs, epoch: from, replaced: status === 200 };
+  const life = enlisted(instance, {
+    ttlMs: ttl * 1_000,
+    registeredAt: typeof registered_at === "number" ? registered_at * 1_000 : undefined,
+    incarnation: numberOr(incarnation, 0),
+  });
+  return { id: lease_id, instance: life, ttlMs: ttl * 1_000, heartbeatMs, epoch: from, replaced: status === 200 };
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {

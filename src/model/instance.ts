@@ -135,6 +135,11 @@ export function declaredStatus(field: string, value: unknown): DeclaredStatus {
   return oneOf(field, value, DECLARED);
 }
 
+/** Whether it is a status a registry may publish. */
+export function isStatus(value: unknown): value is InstanceStatus {
+  return (STATUSES as readonly unknown[]).includes(value);
+}
+
 /** `host:port` as it stands in a URL: IPv6 in brackets. */
 export function hostPort(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
