@@ -105,16 +105,135 @@ describe("the watches of one http()", () => {
   });
 });
 
+describe("what the watches of one http() acknowledge", () => {
+  it("is what was applied: the one who got it has asked for the next", async () => {
+    const { watch, next, acks } = await start();
+    const a = watch("a");
+    a.read();
+    const stream = await next();
+    assert.equal(stream.acks, true);
+    stream.hello("w-1");
+    stream.goodbye("a", 7);
+    assert.equal((await a.read()).position, "e:7");
+    await turn();
+    assert.deepEqual(acks.bodies, []);
+    a.read();
+    await acks.until(1);
+    assert.deepEqual(acks.bodies, [{ watch_id: "w-1", service_name: "a", revision: 7 }]);
+  });
+
+  it("is what every reader of the service has applied", async () => {
+    const { watch, next, acks } = await start();
+    const [swift, slow] = [watch("a"), watch("a")];
+    for (const each of [swift, slow]) each.read();
+    const stream = await next();
+    stream.hello("w-1");
+    stream.goodbye("a", 7);
+    await Promise.all([swift.read(), slow.read()]);
+    swift.read();
+    await turn();
+    assert.deepEqual(acks.bodies, []);
+    slow.read();
+    await acks.until(1);
+    assert.equal(acks.bodies.length, 1);
+  });
+
+  it("is never what a reader left behind, and always what nobody reads any more", async () => {
+    const { watch, next, acks } = await start();
+    const halt = new AbortController();
+    const [a, b] = [watch("a", undefined, halt.signal), watch("b")];
+    for (const each of [a, b]) each.read();
+    const stream = await next();
+    stream.hello("w-1");
+    stream.goodbye("a", 7);
+    await a.read();
+    halt.abort();
+    await a.read().catch(() => {});
+    await turn();
+    assert.deepEqual(acks.bodies, []);
+    stream.goodbye("a", 8);
+    await acks.until(1);
+    assert.deepEqual(
+      acks.bodies.map(({ revision }) => revision),
+      [8],
+    );
+  });
+
+  it("is told in one request at a time, in which the latest stands for those before it", async () => {
+    const { watch, next, acks } = await start();
+    acks.answer = () => {}; // for now
+    const [a, b] = [watch("a"), watch("b")];
+    for (const each of [a, b]) each.read();
+    const stream = await next();
+    stream.hello("w-1");
+    for (let revision = 1; revision <= 9; revision++) {
+      stream.goodbye(revision === 5 ? "b" : "a", revision);
+      await (revision === 5 ? b : a).read();
+    }
+    for (const each of [a, b]) each.read();
+    await acks.until(1);
+    await turn();
+    assert.equal(acks.bodies.length, 1);
+    acks.answer = (response) => response.end("{}");
+    acks.pending[0]?.end("{}");
+    await acks.until(3);
+    assert.deepEqual(
+      acks.bodies.map(({ service_name, revision }) => `${service_name} ${revision}`),
+      ["a 1", "a 9", "b 5"],
+    );
+  });
+
+  it("is lost without harm when the registry refuses it, and nothing where nobody asks", async () => {
+    const { watch, next, acks } = await start();
+    acks.answer = (response) => response.destroy();
+    const a = watch("a");
+    a.read();
+    const stream = await next();
+    stream.hello("w-1");
+    for (const [revision, answer] of [
+      [1, (response: ServerResponse) => response.writeHead(404).end("{}")],
+      [2, (response: ServerResponse) => response.writeHead(500).end("<html>")],
+      [3, (response: ServerResponse) => response.end("{}")],
+    ] as const) {
+      stream.goodbye("a", revision);
+      assert.equal((await a.read()).position, `e:${revision}`);
+      a.read();
+      await acks.until(revision);
+      acks.answer = answer;
+    }
+    stream.say("a", 4);
+    assert.equal((await a.read()).position, "e:4");
+    a.read();
+    await turn();
+    assert.equal(acks.bodies.length, 3);
+  });
+
+  it("is nothing on a stream that was not given a name", async () => {
+    const { watch, next, acks } = await start();
+    const a = watch("a");
+    a.read();
+    const stream = await next();
+    stream.hello();
+    stream.goodbye("a", 1);
+    await a.read();
+    a.read();
+    await turn();
+    assert.deepEqual(acks.bodies, []);
+  });
+});
+
 /** A registry that says on its streams what the test says. */
 async function start() {
   const streams: Stream[] = [];
+  const acks = acknowledgements();
   let wake = (): void => {};
   let count = 0;
   const backend = await startBackend(async (request, response) => {
     let text = "";
     for await (const chunk of request.setEncoding("utf8")) text += chunk;
+    if (request.url === "/v1/watch/ack") return acks.take(JSON.parse(text), response);
     count++;
-    streams.push(streamOn(response, JSON.parse(text).services));
+    streams.push(streamOn(response, JSON.parse(text)));
     wake();
   });
   const registry = http({ url: `http://127.0.0.1:${backend.port}` });
@@ -144,12 +263,36 @@ async function start() {
     }
     return streams.shift() as Stream;
   };
-  return { watch, next, count: () => count };
+  return { watch, next, acks, count: () => count };
+}
+
+/** What was acknowledged, and how that is answered. */
+function acknowledgements() {
+  let wake = (): void => {};
+  const acks = {
+    bodies: [] as Record<string, unknown>[],
+    pending: [] as ServerResponse[],
+    answer: (response: ServerResponse): unknown => response.end("{}"),
+    take(body: Record<string, unknown>, response: ServerResponse): void {
+      acks.bodies.push(body);
+      acks.pending.push(response);
+      acks.answer(response);
+      wake();
+    },
+    async until(count: number): Promise<void> {
+      while (acks.bodies.length < count) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+  return acks;
 }
 
 type Stream = ReturnType<typeof streamOn>;
 
-function streamOn(response: ServerResponse, services: Record<string, string | null>) {
+function streamOn(response: ServerResponse, asked: { services: Record<string, string | null>; acks?: boolean }) {
   let ended = false;
   const over = new Promise<void>((resolve) =>
     response.once("close", () => {
@@ -159,12 +302,16 @@ function streamOn(response: ServerResponse, services: Record<string, string | nu
   );
   const line = (text: string): void => void response.write(`${text}\n`);
   return {
-    services,
+    ...asked,
     response,
     over,
     isOver: () => ended,
     line,
-    hello: () => line('{"event":"hello"}'),
+    hello: (watch_id?: string) => line(JSON.stringify({ event: "hello", watch_id })),
+    goodbye: (service_name: string, revision: number) => {
+      const removed = [{ id: "gone", reason: "deregistered" }];
+      line(JSON.stringify({ event: "delta", service_name, epoch: "e", revision, removed, ack: true }));
+    },
     say: (service_name: string, revision: number) =>
       line(JSON.stringify({ event: "snapshot", service_name, epoch: "e", revision, instances: [] })),
   };

@@ -5,6 +5,7 @@ import { http } from "../../src/adapters/http.js";
 import { DiscoveryError, type ErrorCode } from "../../src/model/errors.js";
 import { defineInstance } from "../../src/model/instance.js";
 import type { Lease } from "../../src/registry/registry.js";
+import { haltSignal } from "../../src/runtime/deadline.js";
 import { startBackend } from "../fakes/backend.js";
 
 const { signal } = new AbortController();
@@ -64,6 +65,54 @@ describe("http", () => {
       ["lease-0 expired", "lease-1000 expired", "lease-2000 expired"],
     );
     assert.deepEqual([heartbeatMs, epoch], [2_500, "e"]);
+  });
+
+  it("tells what the registry publishes of each lease, and skips a status it does not know", async () => {
+    const { registry } = await speaking((_, response, body) => {
+      const leases = body["leases"] as { lease_id: string }[];
+      const renewed = leases.map(({ lease_id }, index) => ({ lease_id, status: index % 2 ? "failed" : "gone" }));
+      json(response, 200, { renewed: [...renewed, null, { status: "healthy" }], unknown: [], epoch: "e" });
+    });
+    const beats = Array.from({ length: 1_002 }, (_, index) => ({ lease: leaseOf(`lease-${index}`) }));
+    const { statuses } = await registry.renew(beats, { signal });
+    assert.equal(statuses?.size, 501);
+    assert.equal(statuses?.get("lease-1001"), "failed");
+    assert.equal(statuses?.get("lease-1000"), undefined);
+  });
+
+  it("knows which life a lease began, and keeps it over an update", async () => {
+    const told = { lease_id: "mine", ttl: 30, incarnation: 7, registered_at: 1_000, epoch: "e" };
+    const { registry } = await speaking((_, response) => json(response, 201, told));
+    const lease = await registry.register(instance, { ttlMs: 30_000, signal });
+    assert.deepEqual([lease.instance.incarnation, lease.instance.registeredAt], [7, 1_000_000]);
+    const updated = await registry.update(lease, { ...instance, weight: 3 }, { signal });
+    assert.deepEqual([updated.instance.incarnation, updated.instance.weight], [7, 3]);
+  });
+
+  it("asks a deregistration to wait only when told to, and tells who took note", async () => {
+    const bodies: unknown[] = [];
+    const { registry } = await speaking((_, response, body) => {
+      bodies.push(body);
+      json(response, 200, { acked: 2, waiting: 1 });
+    });
+    assert.equal(registry.capabilities.acks, true);
+    assert.deepEqual(await registry.deregister(leaseOf("a"), { signal, waitMs: 5_000 }), { acked: 2, waiting: 1 });
+    await registry.deregister(leaseOf("b"), { signal });
+    assert.deepEqual(bodies, [{ lease_id: "a", wait_ms: 5_000 }, { lease_id: "b" }]);
+  });
+
+  it("beats while more deregistrations wait than there are sockets", async () => {
+    const { registry } = await speaking((request, response) => {
+      if (request.url === "/v1/heartbeat") json(response, 200, { renewed: [], unknown: [], epoch: "e" });
+    });
+    const halt = haltSignal();
+    const leaving = Array.from({ length: 100 }, (_, index) =>
+      registry.deregister(leaseOf(`lease-${index}`), { signal: halt.signal, waitMs: 5_000 }),
+    );
+    const all = Promise.allSettled(leaving);
+    assert.equal((await registry.renew([{ lease: leaseOf("mine") }], { signal })).epoch, "e");
+    halt.abort();
+    await all;
   });
 
   it("takes 404 for a single heartbeat as an unknown lease, and any other 404 as a failure", async () => {

@@ -118,13 +118,15 @@ describe("a registry under hostile clients", () => {
         if (status === 422) assert.equal(size(), before);
       }
     }
-    for (const path of ["heartbeat", "update", "deregister"]) {
+    for (const path of ["heartbeat", "update", "deregister", "watch/ack"]) {
       for (const value of odd) {
         for (const body of [
           { lease_id: value },
           { leases: value },
           { leases: [value] },
           { lease_id: "a", status: value },
+          { lease_id: "a", wait_ms: value },
+          { watch_id: value, revision: 1, service_name: value },
         ]) {
           const status = await post(`/v1/${path}`, body);
           assert.ok(status < 500, `${path} ${JSON.stringify(body)}: ${status}`);
