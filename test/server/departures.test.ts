@@ -262,6 +262,29 @@ describe("a deregistration from a registry beyond the server", () => {
     assert.deepEqual(await leaving.done, { acked: 1, waiting: 0 });
   });
 
+  it("keeps no timer for whoever has gone before the registry said who is listed", async () => {
+    const { clock, scripted, lease, registry } = await startScripted();
+    const before = clock.pending;
+    let tell = (): void => {};
+    const asked = new Promise<void>((resolve) => {
+      scripted.list = () => {
+        resolve();
+        return new Promise((answer) => {
+          tell = () => answer(snapshot(1, [1, 2]));
+        });
+      };
+    });
+    const halt = new AbortController();
+    const leaving = registry.deregister(lease, { signal: halt.signal, waitMs: WAIT_MS });
+    await asked;
+    halt.abort(new Error("had enough"));
+    await assert.rejects(leaving, /had enough/);
+    await turns(10); // the server hears of it
+    tell();
+    await turns(5);
+    assert.equal(clock.pending, before);
+  });
+
   it("waits for nobody if the instance was not listed any more", async () => {
     const { scripted, leave } = await startScripted();
     scripted.list = async () => snapshot(2, [2]);
@@ -338,10 +361,10 @@ async function startScripted(listed: RegistryUpdate = snapshot(1, [1, 2])) {
   const server = createRegistryServer({ port: 0, clock, registry });
   opened.push(() => server.close());
   const url = await server.listen();
-  const { register, leave, ack } = speaking(url);
+  const { registry: client, register, leave, ack } = speaking(url);
   await register(1);
   const { id, lines } = await silent(url);
-  return { clock, scripted, id, lines, leave: () => leave(lease), ack };
+  return { clock, scripted, id, lines, lease, registry: client, leave: () => leave(lease), ack };
 }
 
 function withoutWatch(memory: Registry): Registry {
