@@ -245,6 +245,21 @@ describe("a deregistration from a registry beyond the server", () => {
     for (const each of consumers) assert.equal(each.instances().length, 1);
   });
 
+  it("passes on the status that the registry beyond publishes", async () => {
+    const { url: origin, clock } = await start();
+    const between = http({ url: origin });
+    const relay = createRegistryServer({ port: 0, clock, registry: between });
+    opened.push(
+      () => between.close(),
+      () => relay.close(),
+    );
+    const url = await relay.listen();
+    const { id: lease_id } = await speaking(url).register(1);
+    await post(origin, "/v1/heartbeat", { lease_id, status: "draining" });
+    const { body } = await post(url, "/v1/heartbeat", { lease_id });
+    assert.deepEqual(body.renewed, [{ lease_id, status: "draining" }]);
+  });
+
   it("takes a list without the instance for its removal, unless the list proves nothing yet", async () => {
     const { scripted, lines, id, leave, ack } = await startScripted();
     const leaving = watched(leave());
@@ -441,7 +456,10 @@ function watched<T>(done: Promise<T>) {
 async function post(url: string, path: string, fields: object) {
   const headers = { "content-type": "application/json" };
   const response = await fetch(url + path, { method: "POST", headers, body: JSON.stringify(fields) });
-  return { status: response.status, body: (await response.json()) as { code?: string; field?: string } };
+  return {
+    status: response.status,
+    body: (await response.json()) as { code?: string; field?: string; renewed?: unknown },
+  };
 }
 
 /** Lets what is on the sockets arrive. */

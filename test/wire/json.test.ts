@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
 import { DiscoveryError } from "../../src/model/errors.js";
-import { defineInstance } from "../../src/model/instance.js";
+import { defineInstance, inStatus } from "../../src/model/instance.js";
 import type { RegistryUpdate } from "../../src/model/update.js";
 import {
   epochOf,
@@ -100,6 +100,18 @@ describe("an update on the wire", () => {
   it("skips events of servers to come", () => {
     assert.equal(fromEvent({ event: "hello", watch_id: "x" }), undefined);
     assert.equal(fromEvent({ event: "weather" }), undefined);
+  });
+
+  it("asks to be acknowledged when somebody leaves on purpose, and for nothing else", () => {
+    const change = { type: "change", upserted: [], removed: [], position: "e:2" } as const;
+    const asks = (update: RegistryUpdate): unknown => toEvent("orders", update).ack;
+    assert.equal(asks({ ...change, removed: [{ id: "one", reason: "deregistered" }] }), true);
+    assert.equal(asks({ ...change, upserted: [inStatus(instance, "draining")] }), true);
+    assert.equal(
+      asks({ ...change, upserted: [inStatus(instance, "healthy")], removed: [{ id: "one", reason: "expired" }] }),
+      undefined,
+    );
+    assert.equal(asks({ type: "reset", instances: [], position: "e:2" }), undefined);
   });
 
   it("carries the place of a registry that has no epoch", () => {
