@@ -55,7 +55,8 @@ async function departureOf(
   const { service, id } = lease.instance;
   if (hub.witnessesOf(service).length === 0) return undefined;
   const update = await registry.list(service, { signal }).catch(() => undefined);
-  const isUnlisted = update?.type === "reset" && update.instances.every((each) => each.id !== id);
+  const isUnlisted =
+    update?.type === "absent" || (update?.type === "reset" && update.instances.every((each) => each.id !== id));
   return isUnlisted ? undefined : hub.departures.begin(lease, hub.witnessesOf(service)); // as of now, after the list
 }
 
