@@ -1,90 +1,73 @@
 import { randomBytes } from "node:crypto";
 import type { Cancel, Clock } from "../runtime/clock.js";
 
-/** How often due leases are looked for, in milliseconds: no lease outlives its ttl by more than this. */
-const TICK_MS = 1_000;
+/** How often leases are looked at, in milliseconds: half the second by which one may outlive its ttl. */
+const TICK_MS = 500;
 /** A tick later than this, in milliseconds, means that this process stood still, and nobody could renew. */
 const STALL_MS = 500;
+/** Beats per ttl: two may be lost before the lease is. */
+export const BEATS_PER_TTL = 3;
+/** A beat is late after one and a half intervals: the share of the ttl. */
+const LATE_SHARE = 1.5 / BEATS_PER_TTL;
 const LEASE_BYTES = 16; // 128 bits: nobody guesses the lease of another
 const POOL_BYTES = LEASE_BYTES * 256; // one call to the system's source of chance for 256 leases
+/** The bucket of a lease that waits in none. */
+export const UNPLACED = -1;
 
-/** What the table keeps of a lease; the holder's own data stays with whoever extends this. */
+/** What the table keeps of a lease, on the object of whoever holds it: another object for each would cost as much again. */
 export interface Held {
   readonly leaseId: string;
   readonly ttlMs: number;
-}
-
-interface Entry<T extends Held> {
-  held: T;
-  expiresAt: number;
+  /** When it was last renewed, in the table's time. The table's own, as is `bucket`. */
+  beatAt: number;
   bucket: number;
 }
 
+/** What the table tells. */
+export interface LeaseEvents<T extends Held> {
+  /** No beat for more than one and a half intervals; once per silence. */
+  late(held: T): void;
+  /** After each look: those whose ttl is over. They stay until they are ended; a renewal brings them back. */
+  due(held: readonly T[], now: number): void;
+}
+
 /**
- * Leases that end by themselves at their ttl, never early and at most a second late.
+ * Leases that fall due at their ttl, never early and at most a second late, and are told late before that.
  *
- * Renewing moves a number: a lease waits in the bucket of the second it was once due in and is looked at again then, so
- * every operation costs the same with a hundred thousand leases as with one. The time during which this process stood
- * still does not count: nobody could renew.
+ * Renewing moves a number: a lease waits in the bucket of the moment it was once to be looked at, and is placed anew
+ * then, so every operation costs the same with a hundred thousand leases as with one. The time during which this process
+ * stood still does not count: nobody could renew.
  */
 export class LeaseTable<T extends Held> {
   readonly #clock: Clock;
-  readonly #expired: (held: T) => void;
-  readonly #entries = new Map<string, Entry<T>>();
-  readonly #buckets = new Map<number, Set<Entry<T>>>();
+  readonly #events: LeaseEvents<T>;
+  readonly #leases = new Map<string, T>();
+  readonly #buckets = new Map<number, Set<T>>();
   #stalledMs = 0;
   #tickDue = Number.POSITIVE_INFINITY;
   #swept: number;
   #cancel: Cancel | undefined;
 
-  constructor(clock: Clock, expired: (held: T) => void) {
+  constructor(clock: Clock, events: LeaseEvents<T>) {
     this.#clock = clock;
-    this.#expired = expired;
-    this.#swept = bucketOf(clock.now()) - 1;
+    this.#events = events;
+    this.#swept = Math.floor(clock.now() / TICK_MS);
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#leases.size;
   }
 
   get(leaseId: string): T | undefined {
-    return this.#entries.get(leaseId)?.held;
+    return this.#leases.get(leaseId);
   }
 
-  grant(held: T): void {
-    const expiresAt = this.#now() + held.ttlMs;
-    const entry = { held, expiresAt, bucket: bucketOf(expiresAt) };
-    this.#entries.set(held.leaseId, entry);
-    this.#into(entry);
-    if (!this.#cancel) this.#tickIn(TICK_MS);
+  values(): IterableIterator<T> {
+    return this.#leases.values();
   }
 
-  /** Begins the ttl anew. */
-  renew(leaseId: string): void {
-    const entry = this.#entries.get(leaseId);
-    if (entry) entry.expiresAt = this.#now() + entry.held.ttlMs;
-  }
-
-  /** Puts another holder in the place of the lease's present one; its time goes on. */
-  replace(held: T): void {
-    const entry = this.#entries.get(held.leaseId);
-    if (entry) entry.held = held;
-  }
-
-  end(leaseId: string): void {
-    const entry = this.#entries.get(leaseId);
-    if (!entry) return;
-    this.#entries.delete(leaseId);
-    this.#buckets.get(entry.bucket)?.delete(entry);
-  }
-
-  close(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
-  }
-
-  /** Time as leases see it: without what this process missed. */
-  #now(): number {
+  /** Time as leases see it, in milliseconds: without what this process missed. */
+  now(): number {
     const now = this.#clock.now();
     if (now - this.#tickDue > STALL_MS) {
       this.#stalledMs += now - this.#tickDue;
@@ -93,56 +76,99 @@ export class LeaseTable<T extends Held> {
     return now - this.#stalledMs;
   }
 
-  #into(entry: Entry<T>): void {
-    let bucket = this.#buckets.get(entry.bucket);
-    if (!bucket) {
-      bucket = new Set();
-      this.#buckets.set(entry.bucket, bucket);
-    }
-    bucket.add(entry);
+  grant(held: T): void {
+    held.beatAt = this.now();
+    this.#leases.set(held.leaseId, held);
+    this.#place(held, bucketAfter(held.beatAt + lateMs(held)));
+    if (!this.#cancel) this.#schedule();
   }
 
-  #tickIn(ms: number): void {
+  /** Begins the ttl anew. False if the beat was late. */
+  renew(held: T): boolean {
+    const now = this.now();
+    const inTime = now - held.beatAt <= lateMs(held);
+    held.beatAt = now;
+    if (held.bucket === UNPLACED) this.#place(held, bucketAfter(now + lateMs(held)));
+    return inTime;
+  }
+
+  end(held: T): void {
+    this.#leases.delete(held.leaseId);
+    this.#buckets.get(held.bucket)?.delete(held);
+    held.bucket = UNPLACED;
+  }
+
+  close(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #place(held: T, index: number): void {
+    let bucket = this.#buckets.get(index);
+    if (!bucket) {
+      bucket = new Set();
+      this.#buckets.set(index, bucket);
+    }
+    bucket.add(held);
+    held.bucket = index;
+  }
+
+  /** At the next boundary of a bucket, so that none waits for the tick after the one it was made for. */
+  #schedule(): void {
+    const ms = TICK_MS - (this.now() % TICK_MS);
     this.#tickDue = this.#clock.now() + ms;
     this.#cancel = this.#clock.schedule(ms, () => this.#tick());
   }
 
   #tick(): void {
-    this.#sweep(this.#now());
+    this.#sweep(this.now());
     this.#cancel = undefined;
     this.#tickDue = Number.POSITIVE_INFINITY;
-    if (this.#entries.size > 0) this.#tickIn(TICK_MS);
+    if (this.#leases.size > 0) this.#schedule();
   }
 
   #sweep(now: number): void {
     const last = Math.floor(now / TICK_MS);
+    const due: T[] = [];
     if (last - this.#swept > this.#buckets.size) {
-      for (const due of this.#buckets.keys()) if (due <= last) this.#sweepBucket(due, now);
+      for (const index of this.#buckets.keys()) if (index <= last) this.#look(index, now, due);
     } else {
-      for (let due = this.#swept + 1; due <= last; due++) this.#sweepBucket(due, now);
+      for (let index = this.#swept + 1; index <= last; index++) this.#look(index, now, due);
     }
     this.#swept = last;
+    this.#events.due(due, now);
   }
 
-  #sweepBucket(due: number, now: number): void {
-    const bucket = this.#buckets.get(due);
+  #look(index: number, now: number, due: T[]): void {
+    const bucket = this.#buckets.get(index);
     if (!bucket) return;
-    this.#buckets.delete(due);
-    for (const entry of bucket) {
-      if (entry.expiresAt <= now) {
-        this.#entries.delete(entry.held.leaseId);
-        this.#expired(entry.held);
-      } else {
-        entry.bucket = bucketOf(entry.expiresAt);
-        this.#into(entry);
+    this.#buckets.delete(index);
+    for (const held of bucket) {
+      if (held.bucket !== index) continue; // ended by whoever heard of another in this bucket
+      const expiresAt = held.beatAt + held.ttlMs;
+      held.bucket = UNPLACED;
+      if (expiresAt <= now) due.push(held);
+      else if (held.beatAt + lateMs(held) >= now) this.#place(held, bucketAfter(held.beatAt + lateMs(held)));
+      else {
+        this.#place(held, bucketOf(expiresAt)); // a beat until then is not late again before this bucket's turn
+        this.#events.late(held);
       }
     }
   }
 }
 
-/** The first tick at which a lease due at `time` may be ended. */
+function lateMs({ ttlMs }: Held): number {
+  return ttlMs * LATE_SHARE;
+}
+
+/** The first tick at `time` or after it. */
 function bucketOf(time: number): number {
   return Math.ceil(time / TICK_MS);
+}
+
+/** The first tick that is truly after `time`. */
+function bucketAfter(time: number): number {
+  return Math.floor(time / TICK_MS) + 1;
 }
 
 let pool = Buffer.alloc(0);

@@ -1,35 +1,42 @@
 import { randomBytes } from "node:crypto";
 import { DiscoveryError } from "../model/errors.js";
 import { numberIn } from "../model/fields.js";
-import { type DeclaredStatus, enlisted, inStatus, type ServiceInstance, sameInstance } from "../model/instance.js";
-import type { Position, RegistryUpdate, RemovalReason } from "../model/update.js";
-import { type Clock, systemClock } from "../runtime/clock.js";
-import { durationMs, knownKeys } from "../runtime/options.js";
-import { LeaseTable, newLeaseId } from "./lease-table.js";
-import type { MemoryRegistry, MemoryRegistryOptions } from "./memory-options.js";
-import { Recent } from "./recent.js";
-import type { Beat, CallOptions, Deregistration, Lease, Renewal } from "./registry.js";
-import { type HeldInstance, ServiceRecord } from "./service-record.js";
-import { Waiting } from "./waiting.js";
+import type { InstanceStatus, ServiceInstance } from "../model/instance.js";
+import type { Position, RegistryUpdate } from "../model/update.js";
+import { type Clock, systemClock, systemRandom } from "../runtime/clock.js";
+import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
+import { Catalog } from "./catalog.js";
+import { HeldInstance } from "./held-instance.js";
+import { Holders } from "./holders.js";
+import { BEATS_PER_TTL } from "./lease-table.js";
+import { MemoryReports } from "./memory-events.js";
+import type { CheckedLease, MemoryRegistry, MemoryRegistryOptions } from "./memory-options.js";
+import type { Beat, CallOptions, Deregistration, Lease, RegisterOptions, Renewal } from "./registry.js";
+import { encoded, type SavedLeases } from "./snapshot-file.js";
+import { SnapshotKeeper } from "./snapshot-keeper.js";
+import type { ObservedStatus } from "./status.js";
+import { SuspectProbes } from "./suspect-probes.js";
 
 /** The spec's `ttl` field: 3 s (a lost beat must be survivable) to a day. */
 const TTL_MS = { min: 3_000, max: 86_400_000 } as const;
-/** Beats per ttl: two may be lost before the lease is. */
-const BEATS_PER_TTL = 3;
 /** More than any one machine should hold; beyond it, a store made for that is needed. */
-const LIMITS = { services: 10_000, instances: 100_000 } as const;
-/** A service without instances is forgotten after that long, in milliseconds, when room is needed. */
-const FORGET_MS = 5 * 60_000;
-/** How many ended leases are remembered, so that a late beat learns why. */
-const ENDED = 10_000;
+const MAX_INSTANCES = 100_000;
+/** No life of a registry changes so much after its last snapshot: the next one's incarnations are all new. */
+const LEAP = 1_000_000;
+const OPTIONS = ["clock", "random", "warmingMs", "epoch", "probe", "alarm", "snapshot"];
 
-/** Makes an empty registry. @throws {DiscoveryError} `INVALID_OPTION` */
+/**
+ * Makes a registry in memory: empty, or with the leases of a snapshot. One that cannot be used is told by the event
+ * `snapshotFailed` and left alone until the first change.
+ *
+ * @throws {DiscoveryError} `INVALID_OPTION`
+ */
 export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegistry {
-  knownKeys("memoryRegistry", options, ["clock", "warmingMs", "epoch"]);
+  knownKeys("memoryRegistry", options, OPTIONS);
   return new Memory(options);
 }
 
-class Memory implements MemoryRegistry {
+class Memory extends MemoryReports implements MemoryRegistry {
   readonly name = "memory";
   readonly capabilities = {
     watch: "stream",
@@ -39,246 +46,182 @@ class Memory implements MemoryRegistry {
     absence: true,
     quietMs: Number.POSITIVE_INFINITY, // in this process nothing can break
   } as const;
-  readonly epoch: string;
 
   readonly #clock: Clock;
-  readonly #leases: LeaseTable<HeldInstance>;
-  readonly #services = new Map<string, ServiceRecord>();
-  readonly #ended = new Recent<RemovalReason>(ENDED);
-  readonly #waiting = new Waiting();
+  readonly #catalog: Catalog;
+  readonly #holders: Holders;
+  readonly #snapshots: SnapshotKeeper | undefined;
   readonly #endWarming: () => void;
-  #revision = 0;
-  #warming: boolean;
-  #closed = false;
+  #closing: Promise<void> | undefined;
 
-  constructor({ clock = systemClock, warmingMs, epoch }: MemoryRegistryOptions) {
+  constructor({ clock = systemClock, random = systemRandom, snapshot, ...options }: MemoryRegistryOptions) {
+    super();
     this.#clock = clock;
-    this.epoch = epoch ?? randomBytes(8).toString("hex");
-    this.#leases = new LeaseTable(clock, (held) => this.#leave(held, "expired"));
-    const warmsFor = durationMs("memoryRegistry.warmingMs", warmingMs, 30_000, 0, TTL_MS.max);
-    this.#warming = warmsFor > 0;
-    this.#endWarming = this.#warming ? clock.schedule(warmsFor, () => this.#warmed()) : () => {};
+    const probe = functionOr("memoryRegistry.probe", options.probe, undefined);
+    const alarm = functionOr("memoryRegistry.alarm", options.alarm, undefined);
+    if (alarm) this.on("failed", alarm);
+    const keeper = snapshot && new SnapshotKeeper(snapshot, clock, (...failure) => this.tellSnapshotFailed(...failure));
+    const saved = keeper?.read();
+    const catalog = new Catalog(
+      options.epoch ?? randomBytes(8).toString("hex"),
+      saved ? saved.revision + LEAP : 0,
+      clock,
+    );
+    const probes = probe && new SuspectProbes(probe, clock);
+    const changed = () => this.#snapshots?.changed();
+    this.#catalog = catalog;
+    this.#holders = new Holders({ clock, random, probes, catalog, reports: this, changed });
+    if (saved) this.#restore(saved);
+    keeper?.keep(() => encoded(this.revision, this.#holders.values()));
+    this.#snapshots = keeper;
+    const warmsFor = durationMs("memoryRegistry.warmingMs", options.warmingMs, 30_000, 0, TTL_MS.max);
+    catalog.warming = warmsFor > 0;
+    this.#endWarming = warmsFor > 0 ? clock.schedule(warmsFor, () => catalog.warmed()) : () => {};
+  }
+
+  get epoch(): string {
+    return this.#catalog.epoch;
   }
 
   get revision(): number {
-    return this.#revision;
+    return this.#catalog.revision;
   }
 
   get warming(): boolean {
-    return this.#warming;
+    return this.#catalog.warming;
   }
 
   get size(): number {
-    return this.#leases.size;
+    return this.#holders.size;
   }
 
-  async register(instance: ServiceInstance, { ttlMs }: CallOptions & { ttlMs: number }): Promise<Lease> {
-    this.#open();
+  get suspects(): number {
+    return this.#holders.suspects;
+  }
+
+  async register(instance: ServiceInstance, { ttlMs, health }: RegisterOptions): Promise<Lease> {
+    this.#catalog.checkOpen();
     numberIn("ttlMs", ttlMs, TTL_MS.min, TTL_MS.max);
-    const earlier = this.#services.get(instance.service)?.holders.get(instance.id);
-    if (earlier) this.#giveWay(earlier, instance);
-    else if (this.#leases.size >= LIMITS.instances) throw full(`${LIMITS.instances} instances`);
-    const record = this.#recordFor(instance.service);
-    const incarnation = ++this.#revision;
-    const life = enlisted(instance, { ttlMs, registeredAt: this.#clock.wall(), incarnation });
-    const held = { leaseId: newLeaseId(), ttlMs, instance: life };
-    this.#leases.grant(held);
-    record.put(held, incarnation);
-    this.#waiting.wake(life.service);
+    const { service, id } = instance;
+    const earlier = this.#catalog.holder(service, id);
+    if (earlier && !this.#holders.givesWay(earlier, instance)) throw this.#conflict(earlier);
+    if (!earlier && this.size >= MAX_INSTANCES) {
+      throw new DiscoveryError("OVERLOADED", `This registry holds no more than ${MAX_INSTANCES} instances`);
+    }
+    this.#catalog.make(service);
+    const life = { ttlMs, health, incarnation: this.revision + 1, registeredAt: this.#clock.wall() };
+    const held = new HeldInstance(instance, life);
+    this.counters.registered++;
+    this.#holders.enter(held, earlier);
     return this.#leaseOf(held, earlier !== undefined);
   }
 
   async renew(beats: readonly Beat[]): Promise<Renewal> {
-    this.#open();
+    this.#catalog.checkOpen();
     const unknown: { lease: Lease; reason: string }[] = [];
+    let statuses: Map<string, InstanceStatus> | undefined; // of those that are not healthy: most often nobody
     for (const { lease, status } of beats) {
-      const held = this.#leases.get(lease.id);
+      const held = this.#holders.get(lease.id);
       if (!held) {
-        unknown.push({ lease, reason: this.#ended.get(lease.id) ?? "unknown" });
+        unknown.push({ lease, reason: this.#holders.whyEnded(lease.id) });
         continue;
       }
-      this.#leases.renew(lease.id);
-      if (status) this.#declare(held, status);
+      this.#holders.beat(held, status);
+      if (held.instance.status === "healthy") continue;
+      statuses ??= new Map();
+      statuses.set(lease.id, held.instance.status);
     }
-    return { unknown, epoch: this.epoch };
+    return { unknown, statuses, epoch: this.epoch };
   }
 
   async update(lease: Lease, instance: ServiceInstance): Promise<Lease> {
-    this.#open();
-    const held = this.#leases.get(lease.id);
-    if (!held) throw new DiscoveryError("LEASE_LOST", `No such lease: ${this.#ended.get(lease.id) ?? "unknown"}`);
-    const { ttlMs, registeredAt, incarnation } = held.instance;
-    const next = enlisted(instance, { ttlMs, registeredAt, incarnation });
-    if (!isSameHolder(next, held.instance) || !sameAddress(next, held.instance)) {
-      throw new DiscoveryError("INVALID_OPTION", "An update changes neither id, service, host nor port", {
-        field: "id",
-      });
+    this.#catalog.checkOpen();
+    const held = this.#holders.get(lease.id);
+    if (!held) throw new DiscoveryError("LEASE_LOST", `No such lease: ${this.#holders.whyEnded(lease.id)}`);
+    const { id, service, host, port } = held.instance;
+    if (instance.id !== id || instance.service !== service || instance.host !== host || instance.port !== port) {
+      const message = "An update changes neither id, service, host nor port";
+      throw new DiscoveryError("INVALID_OPTION", message, { field: "id" });
     }
-    return this.#leaseOf(this.#publish(held, next), false);
+    this.#holders.update(held, instance);
+    return this.#leaseOf(held, false);
   }
 
   async deregister(lease: Lease): Promise<Deregistration> {
-    const held = this.#leases.get(lease.id);
-    if (held) {
-      this.#leases.end(lease.id);
-      this.#leave(held, "deregistered");
-    }
+    const held = this.#holders.get(lease.id);
+    if (held) this.#holders.leave(held);
     return { acked: 0, waiting: 0 };
   }
 
   async list(service: string, { since }: { since?: Position | undefined } = {}): Promise<RegistryUpdate> {
-    this.#open();
-    return this.#warming ? this.#snapshot(service) : this.#after(service, since);
+    this.#catalog.checkOpen();
+    return this.#catalog.list(service, since);
   }
 
-  async *watch(
-    service: string,
-    { since, signal }: CallOptions & { since?: Position | undefined },
-  ): AsyncGenerator<RegistryUpdate> {
-    let position = since;
-    let sawWarming: boolean | undefined;
-    while (!signal.aborted) {
-      this.#open();
-      const change = this.#waiting.changeOf(service, signal);
-      const first = sawWarming === undefined;
-      const warmed = sawWarming === true && !this.#warming;
-      const update = warmed ? this.#snapshot(service) : this.#after(service, position);
-      sawWarming = this.#warming;
-      if (first || warmed || update.type === "reset" || update.type === "change") yield update;
-      if (update.type !== "absent") position = update.position;
-      await change;
-    }
+  watch(service: string, { since, signal }: CallOptions & { since?: Position | undefined }) {
+    return this.#catalog.watch(service, since, signal);
   }
 
   async services(): Promise<readonly string[]> {
-    this.#open();
-    return [...this.#services.keys()].sort();
+    this.#catalog.checkOpen();
+    return this.#catalog.names();
   }
 
   lease(id: string): Lease | undefined {
-    const held = this.#leases.get(id);
+    const held = this.#holders.get(id);
     return held && this.#leaseOf(held, false);
   }
 
   failed(service: string): readonly ServiceInstance[] {
-    const failed = this.#services.get(service)?.failed(this.#clock.now()) ?? [];
-    return failed.map((instance) => inStatus(instance, "failed"));
+    return this.#catalog.failed(service);
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
+  checks(): readonly CheckedLease[] {
+    const checks: CheckedLease[] = [];
+    for (const held of this.#holders.values()) {
+      if (held.health) checks.push({ lease: this.#leaseOf(held, false), health: held.health });
+    }
+    return checks;
+  }
+
+  observe(leaseId: string, seen: ObservedStatus): void {
+    const held = this.#holders.get(leaseId);
+    if (held) this.#holders.observe(held, seen);
+  }
+
+  release(service: string): number {
+    return this.#holders.release(service);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#endWarming();
-    this.#leases.close();
-    this.#waiting.wakeAll();
+    this.#holders.close();
+    this.#catalog.close();
+    await this.#snapshots?.close();
   }
 
-  #open(): void {
-    if (this.#closed) throw new DiscoveryError("CLOSED", "This memory registry was closed");
-  }
-
-  #snapshot(service: string): RegistryUpdate {
-    const record = this.#services.get(service);
-    const { epoch } = this;
-    const warming = this.#warming;
-    if (!record) return { type: "absent", epoch, warming };
-    return { type: "reset", instances: record.list(), position: this.#positionOf(record.revision), epoch, warming };
-  }
-
-  #after(service: string, since: Position | undefined): RegistryUpdate {
-    const record = this.#services.get(service);
-    const revision = this.#revisionIn(since);
-    if (!record || revision === undefined) return this.#snapshot(service);
-    const position = this.#positionOf(record.revision);
-    if (revision === record.revision) return { type: "current", position, epoch: this.epoch };
-    const changes = record.changesAfter(revision);
-    return changes ? { type: "change", ...changes, since, position, epoch: this.epoch } : this.#snapshot(service);
-  }
-
-  #positionOf(revision: number): Position {
-    return `${this.epoch}:${revision}`;
-  }
-
-  /** The revision in one of our positions; undefined for one of another life. */
-  #revisionIn(position: Position | undefined): number | undefined {
-    if (!position?.startsWith(`${this.epoch}:`)) return undefined;
-    const revision = Number(position.slice(this.epoch.length + 1));
-    return Number.isSafeInteger(revision) ? revision : undefined;
+  /** Every lease of the former life begins its ttl anew. */
+  #restore({ leases }: SavedLeases): void {
+    for (const { instance, ...lease } of leases) {
+      const { incarnation, registeredAt = 0, service } = instance;
+      this.#catalog.make(service);
+      this.#holders.enter(new HeldInstance(instance, { ...lease, incarnation, registeredAt }), undefined);
+    }
+    this.counters.restored = leases.length;
   }
 
   #leaseOf({ leaseId: id, ttlMs, instance }: HeldInstance, replaced: boolean): Lease {
     return { id, instance, ttlMs, heartbeatMs: ttlMs / BEATS_PER_TTL, epoch: this.epoch, replaced };
   }
 
-  /** The newer holder of an id takes over on the same address; on another it is refused. */
-  #giveWay(earlier: HeldInstance, newer: ServiceInstance): void {
-    if (!sameAddress(earlier.instance, newer)) {
-      const { id, host, port } = earlier.instance;
-      throw new DiscoveryError("ID_CONFLICT", `The id ${id} is held by a live instance at ${host} port ${port}`, {
-        service: newer.service,
-        field: "id",
-      });
-    }
-    this.#leases.end(earlier.leaseId);
-    this.#remember(earlier.leaseId, "replaced");
+  #conflict({ instance: { id, service, host, port } }: HeldInstance): DiscoveryError {
+    this.counters.conflicts++;
+    const message = `The id ${id} is held by a live instance at ${host} port ${port}`;
+    return new DiscoveryError("ID_CONFLICT", message, { service, field: "id" });
   }
-
-  #declare(held: HeldInstance, status: DeclaredStatus): void {
-    if (held.instance.status !== status) this.#publish(held, inStatus(held.instance, status));
-  }
-
-  #publish(held: HeldInstance, instance: ServiceInstance): HeldInstance {
-    if (sameInstance(held.instance, instance)) return held;
-    const next = { ...held, instance };
-    this.#leases.replace(next);
-    this.#recordFor(instance.service).put(next, ++this.#revision);
-    this.#waiting.wake(instance.service);
-    return next;
-  }
-
-  #leave({ leaseId, instance }: HeldInstance, reason: RemovalReason): void {
-    this.#remember(leaseId, reason);
-    this.#recordFor(instance.service).remove(instance, reason, ++this.#revision, this.#clock.now());
-    this.#waiting.wake(instance.service);
-  }
-
-  #remember(leaseId: string, reason: RemovalReason): void {
-    this.#ended.set(leaseId, reason);
-  }
-
-  #recordFor(service: string): ServiceRecord {
-    let record = this.#services.get(service);
-    if (!record) {
-      this.#makeRoom();
-      record = new ServiceRecord(this.#revision, this.#clock.now());
-      this.#services.set(service, record);
-    }
-    return record;
-  }
-
-  #makeRoom(): void {
-    if (this.#services.size < LIMITS.services) return;
-    const now = this.#clock.now();
-    for (const [name, { holders, emptySince }] of this.#services) {
-      if (holders.size === 0 && now - emptySince > FORGET_MS) this.#services.delete(name);
-    }
-    if (this.#services.size >= LIMITS.services) throw full(`${LIMITS.services} services`);
-  }
-
-  #warmed(): void {
-    this.#warming = false;
-    this.#waiting.wakeAll();
-  }
-}
-
-/** An id is unique within its service. */
-function isSameHolder(a: ServiceInstance, b: ServiceInstance): boolean {
-  return a.id === b.id && a.service === b.service;
-}
-
-function sameAddress(a: ServiceInstance, b: ServiceInstance): boolean {
-  return a.host === b.host && a.port === b.port;
-}
-
-function full(what: string): DiscoveryError {
-  return new DiscoveryError("OVERLOADED", `This registry holds no more than ${what}`);
 }

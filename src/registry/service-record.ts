@@ -1,16 +1,11 @@
 import { byId, type ServiceInstance } from "../model/instance.js";
 import type { RegistryUpdate, Removal, RemovalReason } from "../model/update.js";
-import type { Held } from "./lease-table.js";
+import type { HeldInstance } from "./held-instance.js";
 
 /** How many changes of a service can be replayed to a watcher that comes back; beyond that it gets a snapshot. */
 const HISTORY = 1_000;
 /** How long an instance that failed is remembered, in milliseconds. */
 const TOMBSTONE_MS = 5 * 60_000;
-
-/** An instance and the lease that keeps it listed. */
-export interface HeldInstance extends Held {
-  readonly instance: ServiceInstance;
-}
 
 interface Change {
   readonly revision: number;
@@ -26,8 +21,9 @@ interface Tombstone {
 
 /** One service in a registry's memory: who is there, who was, and what has changed of late. */
 export class ServiceRecord {
-  /** By the ids of their instances. */
+  /** By the ids of their instances; also those that are held and not listed. */
   readonly holders = new Map<string, HeldInstance>();
+  readonly #unlisted = new Map<string, HeldInstance>();
   readonly #tombstones = new Map<string, Tombstone>();
   #history: Change[] = [];
   #replayableFrom: number;
@@ -44,31 +40,45 @@ export class ServiceRecord {
     this.emptySince = now;
   }
 
-  put(held: HeldInstance, revision: number): void {
-    const { instance } = held;
-    this.holders.set(instance.id, held);
-    this.#tombstones.delete(instance.id);
-    this.#note({ revision, id: instance.id, instance, reason: undefined });
+  /** How many are listed. */
+  get listed(): number {
+    return this.holders.size - this.#unlisted.size;
   }
 
-  remove(instance: ServiceInstance, reason: RemovalReason, revision: number, now: number): void {
+  /** Lists an instance, or what is new of it. True if it had failed. */
+  put(held: HeldInstance, revision: number): boolean {
+    const { instance } = held;
+    this.holders.set(instance.id, held);
+    this.#note({ revision, id: instance.id, instance, reason: undefined });
+    const hadFailed = this.#unlisted.delete(instance.id);
+    return this.#tombstones.delete(instance.id) || hadFailed;
+  }
+
+  /** No longer lists an instance that keeps its lease. */
+  unlist(held: HeldInstance, revision: number): void {
+    const { id } = held.instance;
+    this.#unlisted.set(id, held);
+    this.#note({ revision, id, instance: undefined, reason: "probe_failed" });
+  }
+
+  /** A lease ended. `revision` is of no account if the instance was not listed: its removal was told. */
+  remove({ instance }: HeldInstance, reason: RemovalReason, revision: number, now: number): void {
     this.holders.delete(instance.id);
     if (this.holders.size === 0) this.emptySince = now;
     this.#purgeTombstones(now);
-    if (reason === "expired" || reason === "probe_failed")
-      this.#tombstones.set(instance.id, { instance, buriedAt: now });
-    this.#note({ revision, id: instance.id, instance: undefined, reason });
+    if (reason === "expired") this.#tombstones.set(instance.id, { instance, buriedAt: now });
+    if (!this.#unlisted.delete(instance.id)) this.#note({ revision, id: instance.id, instance: undefined, reason });
   }
 
-  /** Instances that failed within the last five minutes. */
+  /** Instances that failed: those that are held all the same, and those whose lease ran out within the last five minutes. */
   failed(now: number): readonly ServiceInstance[] {
     this.#purgeTombstones(now);
-    return [...this.#tombstones.values()].map(({ instance }) => instance);
+    return [...this.#unlisted.values(), ...this.#tombstones.values()].map(({ instance }) => instance);
   }
 
-  /** All instances, in the order of their ids; made once per change. */
+  /** All listed instances, in the order of their ids; made once per change. */
   list(): readonly ServiceInstance[] {
-    this.#ordered ??= Object.freeze(Array.from(this.holders.values(), ({ instance }) => instance).sort(byId));
+    this.#ordered ??= Object.freeze(this.#listed().sort(byId));
     return this.#ordered;
   }
 
@@ -88,6 +98,11 @@ export class ServiceRecord {
       else removed.push({ id, reason });
     }
     return { upserted, removed };
+  }
+
+  #listed(): ServiceInstance[] {
+    const instances = Array.from(this.holders.values(), ({ instance }) => instance);
+    return this.#unlisted.size === 0 ? instances : instances.filter(({ id }) => !this.#unlisted.has(id));
   }
 
   #note(change: Change): void {

@@ -20,7 +20,7 @@ describe("memoryRegistry", () => {
 
   it("keeps a thousand leases apart, each to its second", async () => {
     const { clock, registry, register } = make();
-    for (let port = 1; port <= 1_000; port++) await register(port, 3_000 + port * 100);
+    for (let port = 1; port <= 1_000; port++) await register(port, 3_000 + port * 100, `orders-a${port % 100}`);
     for (let second = 1; second <= 110; second++) {
       await clock.advance(1_000);
       const due = Math.max(0, Math.min(1_000, Math.floor((second * 1_000 - 3_000) / 100)));
@@ -94,7 +94,7 @@ describe("memoryRegistry", () => {
 function make(options: { warmingMs?: number } = {}) {
   const clock = new ManualClock();
   const registry = memoryRegistry({ clock, warmingMs: 0, ...options });
-  const register = async (port: number, ttlMs = 30_000): Promise<Lease> =>
-    registry.register(defineInstance({ service: "orders", host: "127.0.0.1", port }), { ttlMs, signal });
+  const register = async (port: number, ttlMs = 30_000, service = "orders"): Promise<Lease> =>
+    registry.register(defineInstance({ service, host: "127.0.0.1", port }), { ttlMs, signal });
   return { clock, registry, register };
 }

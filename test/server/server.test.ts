@@ -171,9 +171,9 @@ describe("createRegistryServer", () => {
     await settle();
     await post("/v1/register", SPEC_BODY.replace("8080", "8081"));
     assert.equal((await held).body.instances.length, 2);
-    const overdue = get(`${LIST}?wait=30&since=${body.epoch}:2`);
+    const overdue = get(`${LIST}?wait=10&since=${body.epoch}:2`);
     await settle();
-    await clock.advance(30_000);
+    await clock.advance(10_000);
     assert.equal((await overdue).body.revision, 2);
   });
 
