@@ -74,21 +74,22 @@ export class Holders {
 
   /** Begins a life, in the place of an earlier one of the same id. */
   enter(held: HeldInstance, earlier: HeldInstance | undefined): void {
-    if (earlier) {
-      this.#reports.counters.replaced++;
-      this.#endLease(earlier, "replaced");
-    }
+    if (earlier) this.#endLease(earlier, "replaced");
     this.#leases.grant(held);
-    if (this.#catalog.put(held)) this.#reports.tellRecovered(held.instance, "failed");
+    const hadFailed = this.#catalog.put(held);
     this.#changed();
+    if (hadFailed) this.#reports.tellRecovered(held.instance, "failed");
+    if (!earlier) return;
+    this.#reports.counters.replaced++;
+    this.#preservation.clear(earlier, true);
   }
 
   beat(held: HeldInstance, declared: DeclaredStatus | undefined): void {
     this.#reports.counters.renewed++;
     held.beat(this.#leases.renew(held));
-    this.#preservation.clear(held, true);
     if (declared) held.declared = declared;
     this.#observed(held, "beat");
+    this.#preservation.clear(held, true);
   }
 
   update(held: HeldInstance, fields: ServiceInstance): void {
@@ -105,6 +106,7 @@ export class Holders {
   leave(held: HeldInstance): void {
     this.#reports.counters.deregistered++;
     this.#end(held, "deregistered");
+    this.#preservation.clear(held, false);
   }
 
   /** Lets the suspects of a service go. Returns how many. */
@@ -166,6 +168,7 @@ export class Holders {
     this.#reports.counters.expired++;
     this.#end(held, "expired");
     if (!unlisted) this.#reports.tellFailed(instance, "expired", this.#catalog.listed(instance.service));
+    this.#preservation.clear(held, false); // last: it may have something to tell as well
   }
 
   #end(held: HeldInstance, reason: RemovalReason): void {
@@ -176,7 +179,6 @@ export class Holders {
 
   #endLease(held: HeldInstance, reason: RemovalReason): void {
     this.#leases.end(held);
-    this.#preservation.clear(held, reason === "replaced");
     this.#ended.set(held.leaseId, reason);
   }
 }

@@ -71,6 +71,7 @@ export interface MemoryRegistry extends Registry, Emitter<MemoryRegistryEvents> 
   ): AsyncGenerator<RegistryUpdate>;
   list(service: string, options?: { readonly since?: Position | undefined }): Promise<RegistryUpdate>;
   renew(beats: readonly Beat[]): Promise<Renewal>;
+  update(lease: Lease, instance: ServiceInstance, options?: CallOptions): Promise<Lease>;
   deregister(lease: Lease): Promise<Deregistration>;
   services(options?: Partial<CallOptions>): Promise<readonly string[]>;
   /** The live lease of that id. Its instance is `failed` if probes have failed and it is no longer listed. */
