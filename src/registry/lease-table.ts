@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Cancel, Clock } from "../runtime/clock.js";
 
-/** How often leases are looked at, in milliseconds: half the second by which one may outlive its ttl. */
+/** How often leases are looked at, in milliseconds: with a look that comes late, none outlives its ttl by a second. */
 const TICK_MS = 500;
 /** A tick later than this, in milliseconds, means that this process stood still, and nobody could renew. */
 const STALL_MS = 500;

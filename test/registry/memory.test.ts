@@ -60,6 +60,16 @@ describe("memoryRegistry", () => {
     assert.equal((await registry.list("orders", { since })).type, "reset");
   });
 
+  it("tells a watcher that comes back what it has missed, and nothing else", async () => {
+    const { registry, register } = make();
+    await register(1);
+    const update = await registry.list("orders");
+    const since = update.type === "reset" ? update.position : undefined;
+    await register(2);
+    const missed = await registry.list("orders", { since });
+    assert.deepEqual(missed.type === "change" && missed.upserted.map(({ port }) => port), [2]);
+  });
+
   it("remembers for five minutes who failed, and why a late beat is unknown", async () => {
     const { clock, registry, register } = make();
     const lease = await register(3_000, 3_000);

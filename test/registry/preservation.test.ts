@@ -103,6 +103,17 @@ describe("a memory registry whose beats stop coming", () => {
     assert.deepEqual([await ports(), registry.size, registry.suspects], [[], 0, 0]);
   });
 
+  it("believes a prober about a suspect", async () => {
+    const { clock, registry, leases, ports } = await crowd(5, { random: () => 0 });
+    await clock.advance(30_500);
+    registry.observe((leases[1] as Lease).id, "failed");
+    registry.observe((leases[2] as Lease).id, "healthy");
+    assert.deepEqual(await ports(), [3, 4, 5]);
+    assert.equal((await registry.renew([{ lease: leases[1] as Lease }])).unknown[0]?.reason, "expired");
+    await clock.advance(30_000);
+    assert.deepEqual(await ports(), [3]);
+  });
+
   it("guards each service by itself", async () => {
     const { clock, registry, register, ports } = await crowd(20);
     await register(1, { service: "carts" });
