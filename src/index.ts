@@ -101,7 +101,13 @@ export type {
 export type { Agent } from "./provider/agent.js";
 export type { AgentEvents, AgentOptions, AgentState, AgentUpdate } from "./provider/agent-options.js";
 export { memoryRegistry } from "./registry/memory.js";
-export type { MemoryRegistry, MemoryRegistryOptions } from "./registry/memory-options.js";
+export type { InstanceFailure, MemoryRegistryCounters, MemoryRegistryEvents } from "./registry/memory-events.js";
+export type {
+  CheckedLease,
+  LeaseSnapshotOptions,
+  MemoryRegistry,
+  MemoryRegistryOptions,
+} from "./registry/memory-options.js";
 export { type PollingOptions, polling } from "./registry/polling.js";
 export type {
   Beat,
@@ -116,4 +122,6 @@ export type {
   Registry,
   Renewal,
 } from "./registry/registry.js";
+export type { ObservedStatus } from "./registry/status.js";
+export type { SuspectProbe, SuspectVerdict } from "./registry/suspect-probes.js";
 export type { Clock, Random } from "./runtime/clock.js";

@@ -2,7 +2,7 @@ import type { InstanceStatus, ServiceInstance } from "../model/instance.js";
 import { Emitter } from "../runtime/emitter.js";
 
 /** An instance that failed, as it was last listed. */
-export interface Failure {
+export interface InstanceFailure {
   readonly instance: ServiceInstance;
   /** Its beats stopped, or probes failed. */
   readonly reason: "expired" | "probe_failed";
@@ -13,7 +13,7 @@ export interface Failure {
 /** What can befall a memory registry's instances. */
 export type MemoryRegistryEvents = {
   /** An instance is no longer listed, and did not say goodbye. */
-  failed(event: Failure): void;
+  failed(event: InstanceFailure): void;
   /** An instance is as good as before: listed again after it had failed, or healthy after it was unstable. */
   recovered(event: { readonly instance: ServiceInstance; readonly from: "unstable" | "failed" }): void;
   /** An instance gets calls only if no healthy one is left: a beat is late, or probes are slow. */
@@ -64,7 +64,7 @@ export class MemoryReports extends Emitter<MemoryRegistryEvents> {
     restored: 0,
   };
 
-  tellFailed(instance: ServiceInstance, reason: Failure["reason"], left: number): void {
+  tellFailed(instance: ServiceInstance, reason: InstanceFailure["reason"], left: number): void {
     if (this.heard("failed")) this.emit("failed", { instance, reason, left });
   }
 

@@ -2,7 +2,7 @@ import type { ServiceInstance } from "../model/instance.js";
 import type { Position, RegistryUpdate } from "../model/update.js";
 import type { Clock, Random } from "../runtime/clock.js";
 import type { Emitter } from "../runtime/emitter.js";
-import type { Failure, MemoryRegistryCounters, MemoryRegistryEvents } from "./memory-events.js";
+import type { InstanceFailure, MemoryRegistryCounters, MemoryRegistryEvents } from "./memory-events.js";
 import type { Beat, CallOptions, Deregistration, HealthCheck, Lease, Registry, Renewal } from "./registry.js";
 import type { ObservedStatus } from "./status.js";
 import type { SuspectProbe } from "./suspect-probes.js";
@@ -29,13 +29,13 @@ export interface MemoryRegistryOptions {
    */
   readonly probe?: SuspectProbe;
   /** Called with every instance that fails: the place to page somebody. What it throws hurts nobody. */
-  readonly alarm?: (failure: Failure) => void;
+  readonly alarm?: (failure: InstanceFailure) => void;
   /** Keeps the leases on disk, so that a restart forgets nobody. @default memory alone */
-  readonly snapshot?: SnapshotOptions;
+  readonly snapshot?: LeaseSnapshotOptions;
 }
 
 /** Where a memory registry keeps its leases over a restart. */
-export interface SnapshotOptions {
+export interface LeaseSnapshotOptions {
   /** The file. Its folder exists and belongs to this process alone: the file holds every lease's secret. */
   readonly path: string;
   /**

@@ -69,7 +69,10 @@ export interface Beat {
 export interface Renewal {
   /** Leases it no longer knows, and why; all others live on. */
   readonly unknown: readonly { readonly lease: Lease; readonly reason?: string | undefined }[];
-  /** What the registry publishes of the leases that live on, by lease id, where it tells. */
+  /**
+   * What the registry publishes of the leases that live on, by lease id, where it tells. A lease that is not named is
+   * published `healthy`: all being well, nothing has to be made for an answer.
+   */
   readonly statuses?: ReadonlyMap<string, InstanceStatus> | undefined;
   readonly heartbeatMs?: number | undefined;
   readonly epoch?: string | undefined;

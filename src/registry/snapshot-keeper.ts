@@ -1,7 +1,7 @@
 import { invalid } from "../model/fields.js";
 import type { Cancel, Clock } from "../runtime/clock.js";
 import { durationMs, knownKeys } from "../runtime/options.js";
-import type { SnapshotOptions } from "./memory-options.js";
+import type { LeaseSnapshotOptions } from "./memory-options.js";
 import { readSnapshot, type SavedLeases, writeSnapshot } from "./snapshot-file.js";
 
 /** Writing takes at most this share of the time, however many leases there are. */
@@ -27,7 +27,7 @@ export class SnapshotKeeper {
   #closed = false;
 
   /** @throws {DiscoveryError} `INVALID_OPTION` */
-  constructor(options: SnapshotOptions, clock: Clock, failed: Failed) {
+  constructor(options: LeaseSnapshotOptions, clock: Clock, failed: Failed) {
     knownKeys("memoryRegistry.snapshot", options, ["path", "everyMs"]);
     const { path, everyMs } = options;
     if (typeof path !== "string" || path === "") throw invalid("memoryRegistry.snapshot.path", path, "a path");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
-import type { Failure } from "../../src/registry/memory-events.js";
+import type { InstanceFailure } from "../../src/registry/memory-events.js";
 import { diary, stage } from "./stage.js";
 
 describe("a memory registry's events", () => {
@@ -53,8 +53,8 @@ describe("a memory registry's events", () => {
 
 describe("memoryRegistry({ alarm })", () => {
   it("is called with every instance that fails, and hurts nobody by throwing", async () => {
-    const failures: Failure[] = [];
-    const alarm = (failure: Failure): void => {
+    const failures: InstanceFailure[] = [];
+    const alarm = (failure: InstanceFailure): void => {
       failures.push(failure);
       throw new Error("the pager is out of order");
     };
