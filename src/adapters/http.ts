@@ -4,6 +4,7 @@ import type { RegistryUpdate } from "../model/update.js";
 import type { Beat, Lease, Registry, Renewal } from "../registry/registry.js";
 import { type HttpClient, type HttpResponse, httpClient } from "../runtime/http.js";
 import { knownKeys } from "../runtime/options.js";
+import { healthToWire } from "../wire/health.js";
 import { manyFromWire, positionOf, toWire } from "../wire/json.js";
 import { SharedWatch } from "./http-watch.js";
 
@@ -60,8 +61,9 @@ export function http(options: HttpOptions): Registry {
       return Array.isArray(services) ? services.map((each) => String(fieldsOf(each)["service_name"])) : [];
     },
 
-    async register(instance, { ttlMs, signal }) {
-      const body = { ...toWire(instance), ttl: ttlMs / 1_000 };
+    async register(instance, { ttlMs, health, signal }) {
+      const health_check = health && healthToWire(health);
+      const body = { ...toWire(instance), ttl: ttlMs / 1_000, health_check };
       const answer = await client.request({ method: "POST", path: "/v1/register", signal, body });
       return leaseFrom(instance, answer);
     },

@@ -1,5 +1,8 @@
+import type { HealthCheck } from "../model/health-check.js";
 import type { DeclaredStatus, InstanceStatus, ServiceInstance } from "../model/instance.js";
 import type { Position, RegistryUpdate } from "../model/update.js";
+
+export type { HealthCheck } from "../model/health-check.js";
 
 /** What a registry can and cannot do. A lack is declared here, never discovered by failure. */
 export interface Capabilities {
@@ -76,18 +79,6 @@ export interface Renewal {
   readonly statuses?: ReadonlyMap<string, InstanceStatus> | undefined;
   readonly heartbeatMs?: number | undefined;
   readonly epoch?: string | undefined;
-}
-
-/** How a registry is asked to look after an instance by itself, over HTTP. */
-export interface HealthCheck {
-  /** @default "/health" */
-  readonly path: string;
-  /** Time between two probes, in milliseconds. @default 10_000 */
-  readonly intervalMs: number;
-  /** A probe is answered within this, in milliseconds, or has failed. @default 2_000 */
-  readonly timeoutMs: number;
-  /** Failures in a row after which the instance is no longer listed. It keeps its lease. @default 3 */
-  readonly failures: number;
 }
 
 /** What a registration takes. */
