@@ -1,3 +1,5 @@
+export type { HostPolicy } from "./host-policy.js";
+export type { ProbeOptions } from "./probing.js";
 export {
   createRegistryServer,
   type RegistryServer,

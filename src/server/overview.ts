@@ -1,8 +1,13 @@
 import type { MemoryRegistry } from "../registry/memory-options.js";
 import type { Registry } from "../registry/registry.js";
+import type { ProberCounts } from "./prober.js";
 
 /** A registry that may tell more of itself than it has to. */
-export type Overview = Registry & Partial<Pick<MemoryRegistry, "epoch" | "revision" | "warming">>;
+export type Overview = Registry &
+  Partial<Pick<MemoryRegistry, "epoch" | "revision" | "warming">> & {
+    /** What has befallen its instances since it began, by event. */
+    readonly counters?: Readonly<Record<string, number>>;
+  };
 
 /** A service in the list of all. */
 export interface ServiceCount {
@@ -27,8 +32,12 @@ export async function serviceCounts(registry: Registry, prefix: string, signal: 
 }
 
 /** How the registry is, for people and for probes. */
-export async function statusOf(registry: Overview, signal: AbortSignal): Promise<Readonly<Record<string, unknown>>> {
-  const { name, epoch, revision, warming = false } = registry;
+export async function statusOf(
+  registry: Overview,
+  prober: ProberCounts | undefined,
+  signal: AbortSignal,
+): Promise<Readonly<Record<string, unknown>>> {
+  const { name, epoch, revision, warming = false, counters } = registry;
   const services = (await registry.services?.({ signal }))?.length ?? 0;
-  return { status: "ok", protocol: 1, registry: name, epoch, revision, warming, services };
+  return { status: "ok", protocol: 1, registry: name, epoch, revision, warming, services, counters, prober };
 }

@@ -19,7 +19,7 @@ export class ProbePace {
     const turn = this.#turns.get(address) ?? this.#begin(address, now);
     const at = Math.max(now, turn.freeAt);
     turn.freeAt = at + PAUSE_MS;
-    return at - now;
+    return Math.ceil(at - now); // timers know whole milliseconds, and none should wake too early
   }
 
   /** Takes the turn that was reserved; false if the one before was taken late, so that this would come too soon. */

@@ -22,6 +22,12 @@ export interface ProbeSink {
   observe(leaseId: string, seen: Observed): void;
 }
 
+/** A lease that asked to be probed before this prober was there. */
+export interface CheckedLease {
+  readonly lease: Lease;
+  readonly health: HealthCheck;
+}
+
 export interface ProberOptions {
   readonly sink: ProbeSink;
   readonly rules: ProbeRules;
@@ -40,7 +46,7 @@ export interface ProberCounts {
   readonly failed: number;
   /** Probes that a rule forbade: the name led to an address that is not probed. */
   readonly denied: number;
-  /** Registrations that are not probed, because their registrant has too many targets. */
+  /** Registrations that asked for it and are not probed: their registrant has too many targets. */
   readonly unprobed: number;
 }
 
@@ -89,11 +95,11 @@ export class Prober {
     if (!health || this.#closed) return false;
     const { clock, random } = this.#options;
     const address = hostPort(instance.host, instance.port);
+    const target = this.#targetOf("health_check", instance, health, peer);
     if (!this.#hasRoom() || !this.#quota.take(peer, address, clock.now())) {
       this.#counts.unprobed++; // it stays registered: to be found matters more than to be probed
       return false;
     }
-    const target = this.#targetOf("health_check", instance, health, peer);
     const verdict = new ProbeVerdict(health.failures);
     const watched: Watched = { key, leaseId, peer, address, target, health, verdict, cancel: () => {} };
     this.#watched.set(key, watched);
@@ -101,6 +107,18 @@ export class Prober {
     return true;
   }
 
+  /** Goes on with leases that outlived a restart, as far as the rules of today let it. */
+  resume(leases: readonly CheckedLease[]): void {
+    for (const { lease, health } of leases) {
+      try {
+        this.watch(lease, health, lease.instance.host); // it registered itself, as far as anybody knows
+      } catch {
+        this.#counts.unprobed++;
+      }
+    }
+  }
+
+  /** Ends every probe. Idempotent. */
   close(): void {
     this.#closed = true;
     for (const watched of this.#watched.values()) watched.cancel();

@@ -3,10 +3,13 @@ import { numberIn } from "../model/fields.js";
 import { declaredStatus, type ServiceInstance } from "../model/instance.js";
 import type { MemoryRegistry } from "../registry/memory-options.js";
 import type { Beat, Registry } from "../registry/registry.js";
+import { healthFromWire } from "../wire/health.js";
 import { fromWire, toWire, type WireInstance } from "../wire/json.js";
 import type { Fields } from "./body.js";
+import type { HostCheck } from "./host-policy.js";
 import { Leases } from "./leases.js";
 import { type LeaveContext, leave } from "./leave.js";
+import type { Prober } from "./prober.js";
 import { Problem } from "./problem.js";
 
 /** The spec's default `ttl`, and the range of it, in seconds. */
@@ -24,6 +27,13 @@ export interface Answer {
   readonly body: unknown;
 }
 
+/** What stands between a registration and the registry. */
+export interface Gate {
+  readonly checkHost: HostCheck;
+  /** Looks after instances that ask for it, where the registry takes note of that. */
+  readonly prober: Prober | undefined;
+}
+
 /** A heartbeat and the id it came under; without a beat if no registry could know that. */
 interface NamedBeat {
   readonly id: string;
@@ -35,18 +45,27 @@ export class Registrations {
   readonly #registry: Registry & Partial<Pick<MemoryRegistry, "revision" | "warming">>;
   readonly #context: LeaveContext;
   readonly #leases: Leases;
+  readonly #gate: Gate;
 
-  constructor(context: LeaveContext) {
+  constructor(context: LeaveContext, gate: Gate) {
     const { registry } = context;
     this.#registry = registry;
     this.#context = context;
+    this.#gate = gate;
     this.#leases = new Leases(registry);
   }
 
-  async register(fields: Fields, signal: AbortSignal): Promise<Answer> {
+  /** @param peer the address it comes from */
+  async register(fields: Fields, signal: AbortSignal, peer: string): Promise<Answer> {
+    const { checkHost, prober } = this.#gate;
     const ttl = numberIn("ttl", fields["ttl"] ?? TTL_S.fallback, TTL_S.min, TTL_S.max);
-    const lease = await this.#registry.register(registration(fields), { ttlMs: ttl * 1_000, signal });
+    const instance = registration(fields);
+    checkHost(instance.host, peer);
+    const health = healthFromWire("health_check", fields["health_check"]);
+    if (health) prober?.check("health_check", instance, health, peer);
+    const lease = await this.#registry.register(instance, { ttlMs: ttl * 1_000, health, signal });
     this.#leases.keep(lease);
+    const probed = prober?.watch(lease, health, peer) ?? false;
     const { id, incarnation } = lease.instance;
     const body = {
       id,
@@ -58,6 +77,7 @@ export class Registrations {
       epoch: lease.epoch,
       revision: this.#registry.revision ?? incarnation,
       warming: this.#registry.warming ?? false,
+      probed: health && probed,
     };
     return { status: lease.replaced ? 200 : 201, body };
   }

@@ -10,7 +10,7 @@ import { Hub } from "./hub.js";
 import { Listing } from "./listing.js";
 import { type Overview, serviceCounts, statusOf } from "./overview.js";
 import { Problem, sendProblem } from "./problem.js";
-import { type Answer, Registrations } from "./registrations.js";
+import { type Answer, type Gate, Registrations } from "./registrations.js";
 import { type Wanted, type WatchContext, WatchStream } from "./watch.js";
 
 /** Services in one watch. */
@@ -22,7 +22,7 @@ const LIST = { before: `${SERVICES}/`, after: "/instances" } as const;
 const ABOUT =
   "This is an MCP (Microservice Communication Protocol) registry. Try GET /v1/services and GET /v1/status.\n";
 
-type Post = (fields: Fields, response: ServerResponse) => Promise<Answer>;
+type Post = (fields: Fields, response: ServerResponse, peer: string) => Promise<Answer>;
 
 /** From requests to what answers them. Never throws: what fails is answered. */
 export class Routes {
@@ -31,22 +31,24 @@ export class Routes {
   readonly #listing: Listing;
   readonly #watch: WatchContext;
   readonly #posts: ReadonlyMap<string, Post>;
+  readonly #gate: Gate;
   readonly #halt = haltSignal();
   #watches = 0;
   #lastHost: string | undefined;
 
   /** @param names hosts under which a loopback server may be called: a web page's script comes under another */
-  constructor(registry: Registry, clock: Clock, names: ReadonlySet<string> | undefined) {
+  constructor(registry: Registry, clock: Clock, names: ReadonlySet<string> | undefined, gate: Gate) {
     const { signal } = this.#halt;
+    this.#gate = gate;
     this.#registry = registry;
     this.#names = names;
     this.#listing = new Listing(registry, clock, signal);
     const hub = new Hub(registry, clock);
     const acks = new Acks(hub.departures);
     this.#watch = { registry, clock, hub, acks };
-    const registrations = new Registrations(this.#watch);
+    const registrations = new Registrations(this.#watch, gate);
     this.#posts = new Map<string, Post>([
-      ["/v1/register", (fields) => registrations.register(fields, signal)],
+      ["/v1/register", (fields, _, peer) => registrations.register(fields, signal, peer)],
       ["/v1/heartbeat", (fields) => registrations.heartbeat(fields, signal)],
       ["/v1/update", (fields) => registrations.update(fields, signal)],
       ["/v1/deregister", (fields, response) => registrations.deregister(fields, signal, untilClosed(response))],
@@ -60,6 +62,7 @@ export class Routes {
 
   close(): void {
     this.#halt.abort();
+    this.#gate.prober?.close();
     this.#watch.hub.close();
   }
 
@@ -71,7 +74,8 @@ export class Routes {
     const post = this.#posts.get(path);
     if (post) {
       if (method !== "POST") throw notAllowed("POST");
-      return sendJson(response, await post(await readFields(request), response));
+      const peer = request.socket.remoteAddress ?? ""; // asked now: a closed socket has forgotten it
+      return sendJson(response, await post(await readFields(request), response, peer));
     }
     const query = end < 0 ? undefined : new URLSearchParams(url.slice(end + 1));
     if (path === "/v1/watch") return this.#stream(request, response, query);
@@ -88,7 +92,10 @@ export class Routes {
       const services = await serviceCounts(this.#registry, query?.get("prefix") ?? "", signal);
       return sendJson(response, { status: 200, body: { services } });
     }
-    if (path === "/v1/status") return sendJson(response, { status: 200, body: await statusOf(this.#registry, signal) });
+    if (path === "/v1/status") {
+      const body = await statusOf(this.#registry, this.#gate.prober?.counts, signal);
+      return sendJson(response, { status: 200, body });
+    }
     response.writeHead(200, { "content-type": "text/plain; charset=utf-8", "content-length": ABOUT.length });
     response.end(ABOUT);
   }

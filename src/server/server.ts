@@ -8,6 +8,8 @@ import { memoryRegistry } from "../registry/memory.js";
 import { isRegistrar, type Registry } from "../registry/registry.js";
 import { type Clock, systemClock, whileAwaited } from "../runtime/clock.js";
 import { knownKeys } from "../runtime/options.js";
+import { type HostPolicy, hostCheck } from "./host-policy.js";
+import { type ProbeOptions, Probing } from "./probing.js";
 import { Routes } from "./routes.js";
 
 /** Eureka's port, which people know; the spec names none. */
@@ -22,6 +24,7 @@ const CHECK_MS = 1_000;
 const KEEP_ALIVE_MS = 75_000;
 /** Sockets at one time, so that a flood does not take the last file handle. */
 const MAX_CONNECTIONS = 10_000;
+const KNOWN = ["port", "host", "insecure", "hosts", "hostPolicy", "probe", "registry", "warmingMs", "clock"];
 const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
 
 /** How a registry server is reached, and what stands behind it. */
@@ -34,6 +37,15 @@ export interface RegistryServerOptions {
   readonly insecure?: boolean;
   /** Names by which clients may call a loopback server, beside `localhost`, `127.0.0.1` and `[::1]`. */
   readonly hosts?: readonly string[];
+  /**
+   * Which hosts may be registered by whom. `"peer"`: a registration names the address it comes from, so that nobody
+   * registers the address of somebody else. An array of CIDRs: addresses in these. What is refused gets 403.
+   *
+   * @default "any" where only this machine can register, "peer" on any other bind
+   */
+  readonly hostPolicy?: HostPolicy;
+  /** What may be connected to for instances that ask to be probed (`health_check`). */
+  readonly probe?: ProbeOptions;
   /** What keeps the registrations. Whoever made it closes it. @default a memory of its own */
   readonly registry?: Registry;
   /** How long the own memory says `warming` after its start, in milliseconds. @default 30_000 */
@@ -54,8 +66,8 @@ export class RegistryServer implements AsyncDisposable {
 
   /** @internal Use `createRegistryServer()`. */
   constructor(options: RegistryServerOptions) {
-    knownKeys("server", options, ["port", "host", "insecure", "hosts", "registry", "warmingMs", "clock"]);
-    const { host = "127.0.0.1", port = PORT, clock = systemClock, registry, warmingMs } = options;
+    knownKeys("server", options, KNOWN);
+    const { host = "127.0.0.1", port = PORT, clock = systemClock, registry, warmingMs, probe = {} } = options;
     this.#port = numberIn("server.port", port, 0, 65_535, true);
     this.#host = host;
     const isLocal = host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
@@ -65,10 +77,12 @@ export class RegistryServer implements AsyncDisposable {
     }
     if (registry !== undefined && !isRegistrar(registry)) throw invalid("server.registry", registry, "a registry");
     this.#own = registry === undefined;
+    const checkHost = hostCheck("server.hostPolicy", options.hostPolicy ?? (isLocal ? "any" : "peer"));
+    const probing = new Probing(probe, clock, isLocal);
     this.registry = registry ?? memoryRegistry({ clock, ...(warmingMs === undefined ? {} : { warmingMs }) });
     const hosts = [...LOOPBACK_NAMES, host, ...(options.hosts ?? [])].map((name) => name.toLowerCase());
     const names = isLocal ? new Set(hosts) : undefined;
-    this.#routes = new Routes(this.registry, clock, names);
+    this.#routes = new Routes(this.registry, clock, names, { checkHost, prober: probing.proberFor(this.registry) });
     this.#server = createServer(
       {
         headersTimeout: HEADERS_MS,
