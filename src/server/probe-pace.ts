@@ -19,16 +19,16 @@ export class ProbePace {
     const turn = this.#turns.get(address) ?? this.#begin(address, now);
     const at = Math.max(now, turn.freeAt);
     turn.freeAt = at + PAUSE_MS;
-    return Math.ceil(at - now); // timers know whole milliseconds, and none should wake too early
+    return at - now;
   }
 
-  /** Takes the turn that was reserved; false if the one before was taken late, so that this would come too soon. */
-  take(address: string, now: number): boolean {
+  /** Takes the turn that was reserved, and 0; or how long to wait still, because the one before was taken late. */
+  take(address: string, now: number): number {
     const turn = this.#turns.get(address) ?? this.#begin(address, now);
-    if (now < turn.lastAt + PAUSE_MS) return false;
+    if (now < turn.lastAt + PAUSE_MS) return Math.ceil(turn.lastAt + PAUSE_MS - now); // never a wait too short to be one
     turn.lastAt = now;
     turn.freeAt = Math.max(turn.freeAt, now + PAUSE_MS);
-    return true;
+    return 0;
   }
 
   #begin(address: string, now: number): Turn {

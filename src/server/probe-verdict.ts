@@ -1,4 +1,4 @@
-/** A passed probe slower than this, in milliseconds, makes an instance suspect of being unwell. */
+/** A probe that passed, but slower than this, in milliseconds, counts against an instance. */
 export const SLOW_MS = 1_000;
 /** How many probes are looked back on; as many good ones end `unstable`. */
 const WINDOW = 3;
@@ -37,7 +37,7 @@ export class ProbeVerdict {
 
   /** Takes note of a probe; the new verdict if it changes by that. */
   add({ passed, latencyMs }: Evidence): Observed | undefined {
-    const isSlow = latencyMs > SLOW_MS;
+    const isSlow = passed && latencyMs > SLOW_MS; // one that timed out has failed: that is the worse word for it
     this.#failedInARow = passed ? 0 : this.#failedInARow + 1;
     this.#goodInARow = passed && !isSlow ? this.#goodInARow + 1 : 0;
     this.#slow = ((this.#slow << 1) | Number(isSlow)) & ((1 << WINDOW) - 1);

@@ -153,13 +153,15 @@ export class Prober {
 
   /** Waits for the next turn of the address, then for one of the places. */
   #due(watched: Watched): void {
-    const { clock } = this.#options;
+    this.#enter(watched, this.#pace.reserve(watched.address, this.#options.clock.now()));
+  }
+
+  #enter(watched: Watched, waitMs: number): void {
     const enter = (): void => {
       this.#queue.add(watched);
       this.#next();
     };
-    const waitMs = this.#pace.reserve(watched.address, clock.now());
-    if (waitMs > 0) watched.cancel = clock.schedule(waitMs, enter);
+    if (waitMs > 0) watched.cancel = this.#options.clock.schedule(waitMs, enter);
     else enter();
   }
 
@@ -167,12 +169,18 @@ export class Prober {
     for (const watched of this.#queue) {
       if (this.#running.size >= MAX_AT_ONCE) return;
       this.#queue.delete(watched);
-      const lease = this.#options.sink.lease(watched.leaseId);
-      if (!lease) this.#drop(watched);
-      else if (isAway(lease)) this.#plan(watched, watched.health.intervalMs);
-      else if (!this.#pace.take(watched.address, this.#options.clock.now())) this.#due(watched);
-      else void this.#run(watched);
+      this.#begin(watched);
     }
+  }
+
+  #begin(watched: Watched): void {
+    const { clock, sink } = this.#options;
+    const lease = sink.lease(watched.leaseId);
+    if (!lease) return this.#drop(watched);
+    if (isAway(lease)) return this.#plan(watched, watched.health.intervalMs);
+    const waitMs = this.#pace.take(watched.address, clock.now());
+    if (waitMs > 0) this.#enter(watched, waitMs);
+    else void this.#run(watched);
   }
 
   async #run(watched: Watched): Promise<void> {
