@@ -14,6 +14,11 @@ export class ProbePace {
   readonly #turns = new Map<string, Turn>();
   #forgetAt = MANY;
 
+  /** How many addresses are remembered. */
+  get size(): number {
+    return this.#turns.size;
+  }
+
   /** Reserves the next turn; how long to wait for it, in milliseconds. */
   reserve(address: string, now: number): number {
     const turn = this.#turns.get(address) ?? this.#begin(address, now);

@@ -31,6 +31,7 @@ describe("ProbeVerdict", () => {
   it("fails an unstable instance that stops to answer, and never the other way round by silence", () => {
     assert.equal(verdicts("ssGFFFFF", 3), "2:unstable 6:failed");
     assert.equal(verdicts("FFFsFsF", 3), "3:failed 6:unstable");
+    assert.equal(verdicts("FFFGGFG", 3), "3:failed 7:healthy");
   });
 
   it("stays put while an instance flaps", () => {
