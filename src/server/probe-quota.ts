@@ -1,5 +1,3 @@
-import { networkOf } from "./addresses.js";
-
 /** A target counts for so long after its last probe was called off, in milliseconds: else one could go round all ports. */
 const LINGER_MS = 5 * 60_000;
 /** Registrants remembered before those who hold nothing any more are forgotten. */
@@ -21,9 +19,8 @@ export class ProbeQuota {
     this.#most = most;
   }
 
-  /** Counts a target of that peer; false if it has too many already. */
-  take(peer: string, address: string, now: number): boolean {
-    const registrant = networkOf(peer);
+  /** Counts a target of that registrant; false if it has too many already. */
+  take(registrant: string, address: string, now: number): boolean {
     const uses = this.#registrants.get(registrant) ?? new Map<string, Use>();
     const use = uses.get(address);
     if (use) use.users++;
@@ -38,8 +35,8 @@ export class ProbeQuota {
   }
 
   /** Ends what `take` began. */
-  release(peer: string, address: string, now: number): void {
-    const use = this.#registrants.get(networkOf(peer))?.get(address);
+  release(registrant: string, address: string, now: number): void {
+    const use = this.#registrants.get(registrant)?.get(address);
     if (!use) return;
     use.users--;
     use.until = now + LINGER_MS;

@@ -1,15 +1,14 @@
 import { hostPort, type ServiceInstance } from "../model/instance.js";
 import type { HealthCheck, Lease } from "../registry/registry.js";
 import type { Cancel, Clock, Random } from "../runtime/clock.js";
-import { isLoopback } from "./addresses.js";
+import { isLoopback, networkOf } from "./addresses.js";
 import type { Probe, Probed } from "./probe.js";
 import { ProbePace } from "./probe-pace.js";
+import { ProbeQueue } from "./probe-queue.js";
 import { ProbeQuota } from "./probe-quota.js";
 import { type ProbeRules, type ProbeTarget, probeTarget } from "./probe-target.js";
 import { type Observed, ProbeVerdict } from "./probe-verdict.js";
 
-/** Probes at one time: enough for 5,000 targets in 10 s if each takes 100 ms, and few enough sockets. */
-const MAX_AT_ONCE = 64;
 /** As many as a memory holds leases. */
 const MAX_TARGETS = 100_000;
 /** Share of the interval by which a probe may come early, so that a fleet that came at once is not asked at once. */
@@ -53,7 +52,8 @@ export interface ProberCounts {
 interface Watched {
   readonly key: string;
   readonly leaseId: string;
-  readonly peer: string;
+  /** Whom it counts for. */
+  readonly registrant: string;
   readonly address: string;
   readonly target: ProbeTarget;
   readonly health: HealthCheck;
@@ -68,7 +68,7 @@ export class Prober {
   readonly #pace = new ProbePace();
   /** By service and id: whoever registers again takes the place of the life before. */
   readonly #watched = new Map<string, Watched>();
-  readonly #queue = new Set<Watched>();
+  readonly #queue = new ProbeQueue<Watched>();
   readonly #running = new Set<AbortController>();
   readonly #counts = { probes: 0, failed: 0, denied: 0, unprobed: 0 };
   #closed = false;
@@ -95,13 +95,14 @@ export class Prober {
     if (!health || this.#closed) return false;
     const { clock, random } = this.#options;
     const address = hostPort(instance.host, instance.port);
+    const registrant = networkOf(peer);
     const target = this.#targetOf("health_check", instance, health, peer);
-    if (!this.#hasRoom() || !this.#quota.take(peer, address, clock.now())) {
+    if (!this.#hasRoom() || !this.#quota.take(registrant, address, clock.now())) {
       this.#counts.unprobed++; // it stays registered: to be found matters more than to be probed
       return false;
     }
     const verdict = new ProbeVerdict(health.failures);
-    const watched: Watched = { key, leaseId, peer, address, target, health, verdict, cancel: () => {} };
+    const watched: Watched = { key, leaseId, registrant, address, target, health, verdict, cancel: () => {} };
     this.#watched.set(key, watched);
     this.#plan(watched, health.intervalMs * random());
     return true;
@@ -121,10 +122,8 @@ export class Prober {
   /** Ends every probe. Idempotent. */
   close(): void {
     this.#closed = true;
-    for (const watched of this.#watched.values()) watched.cancel();
+    for (const watched of this.#watched.values()) this.#drop(watched);
     for (const controller of this.#running) controller.abort();
-    this.#watched.clear();
-    this.#queue.clear();
   }
 
   #targetOf(field: string, instance: ServiceInstance, { path }: HealthCheck, peer: string): ProbeTarget {
@@ -143,7 +142,7 @@ export class Prober {
     this.#queue.delete(watched);
     if (this.#watched.get(watched.key) !== watched) return;
     this.#watched.delete(watched.key);
-    this.#quota.release(watched.peer, watched.address, this.#options.clock.now());
+    this.#quota.release(watched.registrant, watched.address, this.#options.clock.now());
   }
 
   #plan(watched: Watched, ms: number): void {
@@ -166,21 +165,24 @@ export class Prober {
   }
 
   #next(): void {
-    for (const watched of this.#queue) {
-      if (this.#running.size >= MAX_AT_ONCE) return;
-      this.#queue.delete(watched);
-      this.#begin(watched);
+    for (let next = this.#queue.take(); next; next = this.#queue.take()) {
+      if (!this.#begin(next)) this.#queue.done(next);
     }
   }
 
-  #begin(watched: Watched): void {
+  /** Whether it is being probed now. */
+  #begin(watched: Watched): boolean {
     const { clock, sink } = this.#options;
     const lease = sink.lease(watched.leaseId);
-    if (!lease) return this.#drop(watched);
-    if (isAway(lease)) return this.#plan(watched, watched.health.intervalMs);
-    const waitMs = this.#pace.take(watched.address, clock.now());
-    if (waitMs > 0) this.#enter(watched, waitMs);
-    else void this.#run(watched);
+    if (!lease) this.#drop(watched);
+    else if (isAway(lease)) this.#plan(watched, watched.health.intervalMs);
+    else {
+      const waitMs = this.#pace.take(watched.address, clock.now());
+      if (waitMs > 0) this.#enter(watched, waitMs);
+      else void this.#run(watched);
+      return waitMs === 0;
+    }
+    return false;
   }
 
   async #run(watched: Watched): Promise<void> {
@@ -193,6 +195,7 @@ export class Prober {
     const probed = await probe(watched.target, controller.signal).catch(() => undefined);
     cancel();
     this.#running.delete(controller);
+    this.#queue.done(watched);
     if (this.#closed) return;
     const pauseMs = intervalMs * (1 - JITTER * random());
     this.#plan(watched, Math.max(0, startedAt + pauseMs - clock.now()));

@@ -85,10 +85,27 @@ describe("Prober", () => {
     const { clock, prober, leases, answers } = start();
     answers.seen = "silence";
     for (let index = 0; index < 200; index++)
-      prober.watch(leases.grant(`i${index}`, `10.0.0.${index}`), HEALTH, "10.9.9.9");
+      prober.watch(leases.grant(`i${index}`, `10.0.0.${index}`), HEALTH, `10.9.9.${index % 7}`);
     await clock.advance(20_000);
     assert.equal(answers.most, 64);
     assert.ok(prober.counts.failed >= 200);
+  });
+
+  it("keeps places for others when one registrant's targets never answer", async () => {
+    const { clock, prober, leases, answers, probes } = start({ random: lcg() });
+    answers.seen = "silence";
+    const slow = { ...HEALTH, timeoutMs: 10_000 };
+    for (let index = 0; index < 250; index++)
+      prober.watch(leases.grant(`i${index}`, `10.0.0.${index}`), slow, "10.9.9.9");
+    await clock.advance(20_000);
+    assert.equal(answers.most, 32);
+    answers.seen = "alive";
+    for (let index = 0; index < 50; index++)
+      prober.watch(leases.grant(`x${index}`, `10.0.1.${index}`), HEALTH, "10.9.9.8");
+    await clock.advance(11_000);
+    assert.equal(new Set(probes.map(({ host }) => host).filter((host) => host.startsWith("10.0.1."))).size, 50);
+    await clock.advance(20_000);
+    assert.equal(new Set(probes.map(({ host }) => host)).size, 300);
   });
 
   it("spreads those who came at the same moment", async () => {
@@ -204,7 +221,7 @@ describe("Prober", () => {
     const { clock, prober, leases, observed, answers } = start();
     answers.seen = "silence";
     for (let index = 0; index < 100; index++)
-      prober.watch(leases.grant(`i${index}`, `10.0.0.${index}`), { ...HEALTH, failures: 1 }, "10.9.9.9");
+      prober.watch(leases.grant(`i${index}`, `10.0.0.${index}`), { ...HEALTH, failures: 1 }, `10.9.9.${index % 7}`);
     await clock.advance(6_000);
     assert.equal(answers.open, 64);
     prober.close();
