@@ -98,8 +98,13 @@ export type {
   RemovalReason,
   Snapshot,
 } from "./model/update.js";
+export type { AddressCandidate, AddressOrigin, AdvertisedAddress } from "./provider/address.js";
 export type { Agent } from "./provider/agent.js";
-export type { AgentEvents, AgentOptions, AgentState, AgentUpdate } from "./provider/agent-options.js";
+export type { AgentEvents, AgentState, Farewell } from "./provider/agent-events.js";
+export type { AgentOptions, AgentUpdate } from "./provider/agent-options.js";
+export type { AttachOptions } from "./provider/attach-options.js";
+export type { HealthHandler, HealthOptions } from "./provider/health.js";
+export type { ReadyCheck } from "./provider/readiness.js";
 export { memoryRegistry } from "./registry/memory.js";
 export type { InstanceFailure, MemoryRegistryCounters, MemoryRegistryEvents } from "./registry/memory-events.js";
 export type {

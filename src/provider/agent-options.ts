@@ -1,9 +1,11 @@
-import type { DiscoveryError } from "../model/errors.js";
 import { invalid, serviceName } from "../model/fields.js";
-import { type DeclaredStatus, defineInstance, type InstanceInput, type ServiceInstance } from "../model/instance.js";
-import type { Lease, Registrar } from "../registry/registry.js";
-import type { Clock, Random } from "../runtime/clock.js";
-import { knownKeys } from "../runtime/options.js";
+import { type DeclaredStatus, defineInstance, type InstanceInput } from "../model/instance.js";
+import type { Registrar } from "../registry/registry.js";
+import { type Clock, type Random, systemClock, systemRandom } from "../runtime/clock.js";
+import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
+import type { HealthOptions } from "./health.js";
+import { healthCheckOf } from "./health.js";
+import type { ReadyCheck } from "./readiness.js";
 
 const KEYS = [
   "service",
@@ -17,21 +19,45 @@ const KEYS = [
   "tags",
   "metadata",
   "ttlMs",
+  "drainMs",
+  "readyWhen",
+  "health",
   "clock",
   "random",
 ];
 
-/** Who registers, and how. */
+/** Who registers, and how. All durations in milliseconds. */
 export interface AgentOptions
-  extends Omit<InstanceInput, "host" | "status" | "ttlMs" | "registeredAt" | "incarnation"> {
+  extends Omit<InstanceInput, "host" | "port" | "status" | "ttlMs" | "registeredAt" | "incarnation"> {
+  /** The port consumers are told. @default that of the attached server; without one it must be given */
+  readonly port?: number;
   /**
    * The address consumers are told.
    *
-   * @default `MCP_ADVERTISE_HOST`, `POD_IP`, the address this machine uses towards the registry, its first interface
+   * @default `MCP_ADVERTISE_HOST`, `POD_IP`, the address the attached server is bound to, the one this machine uses
+   * towards the registry, that of its first interface others can reach; `agent.address` tells the choice
    */
   readonly host?: string;
-  /** How long the registration lives without a heartbeat, in milliseconds. @default 30_000, the spec's */
+  /** How long the registration lives without a heartbeat. @default 30_000, the spec's */
   readonly ttlMs?: number;
+  /**
+   * How long `stop()` waits until consumers know that we left: at most, where the registry collects their
+   * acknowledgements; exactly, where it does not. 0 does not wait.
+   *
+   * @default 5_000, as Kubernetes' usual preStop pause
+   */
+  readonly drainMs?: number;
+  /**
+   * Asked before the first registration, and again after a pause (0.5 to 5 s) until it passes once: by returning, or
+   * resolving to, anything but `false`. What it throws is told by `readyFailed`. A check is given 30 s.
+   */
+  readonly readyWhen?: ReadyCheck;
+  /**
+   * Asks the registry to probe a path that this process serves itself, where it can.
+   *
+   * @default no probes, unless `attach()` serves `/health`
+   */
+  readonly health?: boolean | HealthOptions;
   /** For tests. @default the real clock */
   readonly clock?: Clock;
   /** For tests. @default Math.random */
@@ -43,27 +69,6 @@ export type AgentUpdate = Partial<Pick<InstanceInput, "weight" | "zone" | "versi
   readonly status?: DeclaredStatus;
 };
 
-/** Where an agent stands. */
-export type AgentState = "idle" | "registering" | "registered" | "lost" | "draining" | "stopped";
-
-/** What can befall a registration. Each event carries one object, so that fields can be added later. */
-export type AgentEvents = {
-  /** The registry took us in: at the start, and whenever a lost lease was won back. */
-  registered(event: { lease: Lease; attempt: number; restored: boolean }): void;
-  /** A try to register failed; the next one follows. */
-  registerFailed(event: { cause: DiscoveryError; attempt: number; retryInMs: number }): void;
-  /** A heartbeat went unanswered; the next one follows soon. */
-  beatMissed(event: { lease: Lease; cause: DiscoveryError }): void;
-  /** The lease is gone: consumers cannot see us. We are registering again by ourselves. */
-  lost(event: { lease: Lease; cause: DiscoveryError }): void;
-  /** Another process has taken our id on our address. We give way for a while. */
-  conflict(event: { cause: DiscoveryError }): void;
-  /** We asked for no new calls, and keep the lease. */
-  draining(event: { instance: ServiceInstance }): void;
-  /** We left. */
-  stopped(event: { deregistered: boolean }): void;
-};
-
 /** What the roof hands an agent: its registry, and what belongs to it. */
 export interface AgentGround {
   readonly registrar: Registrar;
@@ -73,16 +78,34 @@ export interface AgentGround {
   readonly release: () => Promise<void>;
 }
 
+/** What every agent needs to know, its defaults filled in. */
+export interface AgentSettings {
+  readonly options: AgentOptions;
+  readonly ttlMs: number;
+  readonly drainMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
 /**
  * Checks what can be checked before anything is started: a wrong option fails at once, not at the first outage.
  *
  * @throws {DiscoveryError} `INVALID_OPTION`, naming the option
  */
-export function checkedOptions(given: unknown): AgentOptions {
+export function checkedOptions(given: unknown): AgentSettings {
   if (typeof given !== "object" || given === null) throw invalid("agent", given, "an object of options");
   knownKeys("agent", given, KEYS);
   const options = given as AgentOptions;
   serviceName("agent.service", options.service);
-  defineInstance({ ...options, host: options.host ?? "127.0.0.1" }, "agent");
-  return options;
+  const { host = "127.0.0.1", port = 1, readyWhen = () => true } = options;
+  defineInstance({ ...options, host, port }, "agent");
+  functionOr("agent.readyWhen", readyWhen, readyWhen);
+  healthCheckOf("agent.health", options.health);
+  return {
+    options,
+    ttlMs: durationMs("agent.ttlMs", options.ttlMs, 30_000, 3_000, 86_400_000),
+    drainMs: durationMs("agent.drainMs", options.drainMs, 5_000, 0, 600_000),
+    clock: options.clock ?? systemClock,
+    random: functionOr("agent.random", options.random, systemRandom),
+  };
 }

@@ -1,38 +1,38 @@
+import type { Server } from "node:net";
 import { DiscoveryError } from "../model/errors.js";
-import {
-  type DeclaredStatus,
-  declaredStatus,
-  defineInstance,
-  type ServiceInstance,
-  withFields,
-} from "../model/instance.js";
+import { declaredStatus, defineInstance, type ServiceInstance } from "../model/instance.js";
 import type { Lease } from "../registry/registry.js";
-import { type Scope, systemClock, systemRandom, whileAwaited } from "../runtime/clock.js";
-import { haltSignal, linked, untilAborted, within } from "../runtime/deadline.js";
+import { type Scope, whileAwaited } from "../runtime/clock.js";
+import { haltSignal, linked, untilAborted } from "../runtime/deadline.js";
 import { Emitter } from "../runtime/emitter.js";
-import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
-import { backoff, RECONNECT, retrying } from "../runtime/retry.js";
-import { advertisedHost } from "./address.js";
+import { knownKeys } from "../runtime/options.js";
+import { RECONNECT } from "../runtime/retry.js";
+import type { AdvertisedAddress } from "./address.js";
+import type { AgentEvents, AgentState } from "./agent-events.js";
 import {
-  type AgentEvents,
   type AgentGround,
   type AgentOptions,
-  type AgentState,
+  type AgentSettings,
   type AgentUpdate,
   checkedOptions,
 } from "./agent-options.js";
-import { keepAlive } from "./keep-alive.js";
-
-/** A registry answers a registration within this, in milliseconds, or counts as away (Nacos: 3 s). */
-const REGISTER_TIMEOUT_MS = 3_000;
-/** Leaving may take this long, in milliseconds: a registry that is away must not hold up a shutdown. */
-const DEREGISTER_MS = 2_000;
-/** A lost lease is won back within this, in milliseconds, at a random moment: a whole fleet may have lost theirs. */
-const RESTORE_SPREAD_MS = 1_000;
-/** Someone else holds our id on our address: give way for this long at first, in milliseconds, doubling to the cap. */
-const GIVE_WAY = { firstMs: 30_000, factor: 2, capMs: 300_000 } as const;
-/** Errors that trying again cannot mend; before the first registration they end `start()`. */
-const REFUSALS = new Set(["INVALID_OPTION", "REJECTED", "UNAUTHORIZED", "ID_CONFLICT", "UNSUPPORTED"]);
+import { type Attaching, type AttachOptions, attachingOf } from "./attach-options.js";
+import { Attachment } from "./attachment.js";
+import { asWorker, leaveCluster, workerNumber } from "./cluster-worker.js";
+import { sayGoodbye } from "./farewell.js";
+import {
+  type Condition,
+  type HealthHandler,
+  healthCheckOf,
+  healthHandler,
+  isHealthRequest,
+  livenessCheck,
+} from "./health.js";
+import { type FailedTry, patiently } from "./patience.js";
+import { untilReady } from "./readiness.js";
+import { Registration } from "./registration.js";
+import { addressOfThisMachine } from "./route.js";
+import { onFirstSignal } from "./signals.js";
 
 /**
  * Keeps one instance registered. "Registered" is a state it holds, not an event: whatever happens to the registry, it
@@ -40,89 +40,126 @@ const REFUSALS = new Set(["INVALID_OPTION", "REJECTED", "UNAUTHORIZED", "ID_CONF
  */
 export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
   readonly #ground: AgentGround;
-  readonly #options: AgentOptions;
-  readonly #ttlMs: number;
+  readonly #settings: AgentSettings;
   readonly #scope: Scope;
   readonly #halt = haltSignal();
-  #wanted: ServiceInstance | undefined;
-  #told: ServiceInstance | undefined;
-  #telling: Promise<void> | undefined;
-  #lease: Lease | undefined;
-  #state: AgentState = "idle";
+  #attached: { readonly server: Attachment; readonly how: Attaching } | undefined;
+  #unhear: () => void = () => {};
+  #address: AdvertisedAddress | undefined;
+  #registration: Registration | undefined;
+  #isReady = false;
+  #isStopped = false;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
-  #holding: Promise<void> = Promise.resolve();
-  #letGo: () => void = () => {};
 
   /** @internal Use `createAgent()`. */
   constructor(options: AgentOptions, ground: AgentGround) {
     super();
-    checkedOptions(options);
-    this.#ttlMs = durationMs("agent.ttlMs", options.ttlMs, 30_000, 3_000, 86_400_000);
-    this.#options = options;
+    this.#settings = checkedOptions(options);
     this.#ground = ground;
-    const clock = options.clock ?? systemClock;
-    const random = functionOr("agent.random", options.random, systemRandom);
+    const { clock, random } = this.#settings;
     this.#scope = { clock, random, signal: this.#halt.signal };
   }
 
   get state(): AgentState {
-    return this.#state;
+    if (this.#isStopped) return "stopped";
+    if (this.#stopping) return "draining";
+    const { lease, wanted, wasHeld } = this.#registration ?? {};
+    if (lease) return wanted?.status === "draining" ? "draining" : "registered";
+    if (wasHeld) return "lost";
+    return this.#starting ? "registering" : "idle";
   }
 
   /** What consumers are told of us; undefined before `start()` has chosen an address. */
   get instance(): ServiceInstance | undefined {
-    return this.#wanted;
+    return this.#registration?.wanted;
   }
 
   /** The lease that is held now. */
   get lease(): Lease | undefined {
-    return this.#lease;
+    return this.#isStopped ? undefined : this.#registration?.lease;
+  }
+
+  /** The address consumers are told, where it comes from, and what else there was; undefined until it is chosen. */
+  get address(): AdvertisedAddress | undefined {
+    return this.#address;
   }
 
   /**
-   * Registers, and stays registered until `stop()`. Resolves at the first registration. An outage of the registry does
-   * not reject: it goes on trying.
+   * Registers, and stays registered until `stop()`. Resolves at the first registration: after the attached server
+   * listens and `readyWhen` has passed. An outage of the registry does not reject: it goes on trying.
    *
    * @throws {DiscoveryError} `INVALID_OPTION`, `REJECTED`, `UNAUTHORIZED` or `ID_CONFLICT` if the registry refuses us,
    * `CLOSED` after `stop()` · the signal's reason if it aborts first; `start()` may then be called again
    */
   start({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    if (this.#stopping) return Promise.reject(this.#stopped());
-    this.#starting ??= whileAwaited(this.#start(signal)).catch((error: unknown) => {
-      this.#starting = undefined;
-      if (this.#state === "registering") this.#state = "idle";
-      throw error;
-    });
-    return this.#starting;
+    return whileAwaited(this.#attached ? this.#join(signal) : this.#begin(signal));
   }
 
   /**
-   * Changes what consumers are told. Resolves once the registry has taken it, be that after an outage.
+   * Looks after a server: registers once it listens, shows `/health`, and at a signal or `stop()` says goodbye: asks for
+   * no new calls, leaves the registry, waits until consumers know and no request comes any more, closes the server and
+   * lets finish what is in flight. Takes the port from the server unless it was given.
+   *
+   * Works for every framework on `node:http`: Express (`app.listen()`), Fastify (`app.server`, with
+   * `close: () => app.close()`), Hono (`serve()`). A refusal of the registry is told by `registerFailed`, and tried again.
+   *
+   * @throws {DiscoveryError} `INVALID_OPTION` for a wrong option or a second server · `CLOSED` after `stop()`
+   */
+  attach(server: Server, options: AttachOptions = {}): this {
+    const how = attachingOf(server, options);
+    if (this.#stopping) throw this.#closed();
+    if (this.#attached) {
+      throw new DiscoveryError("INVALID_OPTION", "attach: this agent has a server already", { field: "attach.server" });
+    }
+    const show = this.healthHandler();
+    const attached = new Attachment(server, this.#scope.clock, (request, response) => {
+      const isOurs = how.health !== undefined && isHealthRequest(request, how.health);
+      if (isOurs) show(request, response);
+      return isOurs;
+    });
+    attached.onClosed(() => void this.stop()); // a closed port must not stay registered
+    this.#attached = { server: attached, how };
+    this.#unhear = onFirstSignal(how.signals, () => void this.stop().finally(leaveCluster));
+    void this.#insist();
+    return this;
+  }
+
+  /**
+   * Answers requests about our health, for an app that mounts it itself: 200 while calls are welcome, 503 while starting
+   * or draining; always 200 at a path that ends with `/live`.
+   */
+  healthHandler(): HealthHandler {
+    return healthHandler(() => this.#condition());
+  }
+
+  /**
+   * Changes what consumers are told. Resolves once the registry has taken it; while there is no lease, at once: the next
+   * registration tells it.
    *
    * @throws {DiscoveryError} `INVALID_OPTION`, `NOT_REGISTERED` before `start()` and after `stop()`, or its refusal
    */
   async update(fields: AgentUpdate): Promise<void> {
     knownKeys("update", fields, ["weight", "zone", "version", "tags", "metadata", "status"]);
     if (fields.status !== undefined) declaredStatus("update.status", fields.status);
-    if (!this.#wanted || this.#stopping) {
-      throw new DiscoveryError("NOT_REGISTERED", "Only a started agent can be updated", {
-        service: this.#options.service,
-      });
+    if (!this.#registration || this.#stopping) {
+      const { service } = this.#settings.options;
+      throw new DiscoveryError("NOT_REGISTERED", "Only a started agent can be updated", { service });
     }
-    this.#wanted = withFields(this.#wanted, fields, "update");
-    await whileAwaited(this.#tell());
+    await whileAwaited(this.#registration.change(fields));
   }
 
-  /** Asks for no new calls while others can take them, and keeps the lease. */
+  /** Asks for no new calls while others can take them, and keeps the lease. `update({ status: "healthy" })` ends it. */
   async drain(): Promise<void> {
-    const draining = this.update({ status: "draining" });
-    if (this.#state === "registered") this.#state = "draining";
-    await draining;
-    if (this.#wanted) this.emit("draining", { instance: this.#wanted });
+    await this.update({ status: "draining" });
+    if (this.instance) this.emit("draining", { instance: this.instance, leaving: false });
   }
 
-  /** Leaves the registry, bounded in time, whether the registry answers or not. A second call joins the first. */
+  /**
+   * Leaves: declares `draining`, deregisters, waits until consumers know, closes the attached server, and is bounded in
+   * each of these (1 s, 2 s, `drainMs`, `graceMs`), whether the registry answers or not. Never rejects; a second call
+   * joins the first.
+   */
   stop(): Promise<void> {
     this.#stopping ??= whileAwaited(this.#leave());
     return this.#stopping;
@@ -137,161 +174,106 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     return this.stop();
   }
 
+  /** Waits with others for what goes on without any of them. */
+  async #join(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    await untilAborted(this.#begin(undefined), signal);
+  }
+
+  #begin(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#stopping) return Promise.reject(this.#closed());
+    this.#starting ??= this.#start(signal).catch((error: unknown) => {
+      this.#starting = undefined;
+      throw error;
+    });
+    return this.#starting;
+  }
+
   async #start(outer: AbortSignal | undefined): Promise<void> {
-    if (this.#stopping)
-      throw new DiscoveryError("CLOSED", "This agent was stopped", { service: this.#options.service });
-    this.#state = "registering";
     const { signal, release } = linked(this.#halt.signal, outer);
+    const scope = { ...this.#scope, signal };
+    const { readyWhen, health } = this.#settings.options;
+    const { server, how } = this.#attached ?? {};
     try {
-      const { host, ...rest } = this.#options;
-      const { registryHost } = this.#ground;
-      const chosen = await untilAborted(advertisedHost({ host, registryHost }), signal);
-      this.#wanted ??= defineInstance({ ...rest, host: chosen, ttlMs: undefined }, "agent");
-      const lease = await this.#register({ ...this.#scope, signal }, false);
-      this.#holding = this.#hold(lease);
+      const bound = await server?.listening(signal);
+      if (readyWhen) await untilReady(readyWhen, scope, (failure) => this.emit("readyFailed", failure));
+      this.#isReady = true;
+      if (!this.#registration) {
+        const wanted = await this.#described(scope, bound?.address, bound?.port);
+        const check = how?.health ? livenessCheck(how.health) : healthCheckOf("agent.health", health);
+        const terms = { ttlMs: this.#settings.ttlMs, health: check };
+        const { registrar } = this.#ground;
+        this.#registration = new Registration(registrar, wanted, terms, this.#scope, (event, payload) =>
+          this.emit(event, payload),
+        );
+      }
+      await this.#registration.begin(outer);
     } finally {
       release();
     }
   }
 
-  /** Holds the state "registered" until the agent is stopped. */
-  async #hold(first: Lease): Promise<void> {
-    const { clock, random, signal } = this.#scope;
-    let lease = first;
-    let conflicts = 0;
-    try {
-      while (!signal.aborted) {
-        const cause = await this.#untilLost(lease);
-        this.#lease = undefined;
-        this.#told = undefined;
-        this.#state = "lost";
-        this.emit("lost", { lease, cause });
-        const replaced = / replaced /.test(`${cause.message} `);
-        if (replaced) this.emit("conflict", { cause });
-        conflicts = replaced ? conflicts + 1 : 0;
-        const pauseMs = replaced ? backoff(GIVE_WAY, conflicts, random) : RESTORE_SPREAD_MS * random();
-        await clock.sleep(pauseMs, signal);
-        lease = await this.#register(this.#scope, true);
-      }
-    } catch (error) {
-      if (!signal.aborted) throw error;
-    }
-  }
-
-  /** Tries until it succeeds or the signal aborts; a refusal ends it only if we were never registered. */
-  async #register(scope: Scope, restored: boolean): Promise<Lease> {
-    const { clock, random, signal } = scope;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#registerOnce(scope, attempt, restored);
-      } catch (error) {
-        signal.throwIfAborted();
-        const cause = this.#named(error, "registration");
-        if (!restored && REFUSALS.has(cause.code)) throw cause;
-        if (cause.code === "ID_CONFLICT") this.emit("conflict", { cause });
-        const retryInMs = Math.max(cause.retryAfterMs ?? 0, backoff(RECONNECT, attempt, random));
-        this.emit("registerFailed", { cause, attempt, retryInMs });
-        await clock.sleep(retryInMs, signal);
-      }
-    }
-  }
-
-  async #registerOnce(scope: Scope, attempt: number, restored: boolean): Promise<Lease> {
-    const { registrar } = this.#ground;
-    const wanted = this.#wanted as ServiceInstance;
-    const what = `registration of ${wanted.id} with ${registrar.name}`;
-    const lease = await within(what, REGISTER_TIMEOUT_MS, scope, (signal) =>
-      registrar.register(wanted, { ttlMs: this.#ttlMs, signal }),
-    );
-    this.#lease = lease;
-    this.#told = wanted;
-    this.#state = wanted.status === "draining" ? "draining" : "registered";
-    this.emit("registered", { lease, attempt, restored });
-    return lease;
-  }
-
-  #untilLost(lease: Lease): Promise<DiscoveryError> {
-    const { registrar } = this.#ground;
-    const lost = new Promise<DiscoveryError>((resolve) => {
-      this.#letGo = keepAlive(
-        registrar,
-        {
-          lease,
-          beat: () => ({ lease: this.#lease ?? lease, status: this.#wanted?.status as DeclaredStatus }),
-          renewed: () => void this.#tell().catch(() => {}), // what the registry missed, it is told now
-          missed: (cause) => this.emit("beatMissed", { lease, cause }),
-          lost: resolve,
-        },
-        this.#scope,
-      );
-    });
-    return untilAborted(lost, this.#scope.signal);
-  }
-
-  /** Brings the registry's knowledge of us up to date; joins a request already under way. */
-  async #tell(): Promise<void> {
-    while (this.#lease && this.#told !== this.#wanted) {
-      this.#telling ??= this.#tellOnce().finally(() => {
-        this.#telling = undefined;
+  /** What consumers shall be told of us. A machine that has no address yet may still get one. */
+  async #described(scope: Scope, bound: string | undefined, boundPort: number | undefined): Promise<ServiceInstance> {
+    const { host: option, port = boundPort, ...rest } = this.#settings.options;
+    if (port === undefined) {
+      throw new DiscoveryError("INVALID_OPTION", "agent.port is missing: give it, or attach a server that has one", {
+        field: "agent.port",
       });
-      await this.#telling;
     }
+    const { registryHost } = this.#ground;
+    const find = (): Promise<AdvertisedAddress> => addressOfThisMachine({ option, bound, registryHost }, scope);
+    const isFinal = (error: unknown): boolean => DiscoveryError.is(error, "INVALID_OPTION");
+    this.#address = await patiently(scope, RECONNECT, find, (failure) => this.#failed(failure), isFinal);
+    const instance = defineInstance({ ...rest, host: this.#address.host, port, ttlMs: undefined }, "agent");
+    return rest.id === undefined ? asWorker(instance, workerNumber()) : instance;
   }
 
-  async #tellOnce(): Promise<void> {
-    const { registrar } = this.#ground;
-    const wanted = this.#wanted as ServiceInstance;
-    const lease = this.#lease as Lease;
-    const pauses = { ...RECONNECT, tries: 3 };
-    const update = (): Promise<Lease> =>
-      within(`update of ${wanted.id}`, REGISTER_TIMEOUT_MS, this.#scope, (signal) =>
-        registrar.update(lease, wanted, { signal }),
-      );
-    const updated = await retrying(pauses, this.#scope, update).catch((error: unknown) => {
-      throw this.#named(error, "update");
-    });
-    if (this.#lease === lease) this.#lease = updated;
-    this.#told = wanted;
+  /** Nobody awaits the start of an attached agent: a refusal must not end the process, and may be lifted. */
+  async #insist(): Promise<void> {
+    const begin = (): Promise<void> => this.#begin(undefined);
+    await patiently(this.#scope, RECONNECT, begin, (failure) => this.#failed(failure)).catch(() => {}); // it was stopped
+  }
+
+  #failed({ cause, ...when }: FailedTry): void {
+    const error = DiscoveryError.is(cause) ? cause : new DiscoveryError("UNAVAILABLE", "The start failed", { cause });
+    if (!this.heard("registerFailed") && when.attempt === 1) {
+      process.emitWarning(`Not registered yet: ${error.message}`, { code: "DISCOVERY_NOT_REGISTERED" });
+    }
+    this.emit("registerFailed", { cause: error, ...when });
   }
 
   async #leave(): Promise<void> {
-    const lease = this.#lease;
-    this.#letGo();
-    this.#halt.abort(this.#stopped());
-    await this.#holding.catch(() => {});
-    const deregistered = lease ? await this.#deregister(lease) : false;
-    this.#lease = undefined;
-    this.#state = "stopped";
-    this.emit("stopped", { deregistered });
-    await this.#ground.release();
-  }
-
-  /** Best effort: what fails here, the ttl mends. */
-  async #deregister(lease: Lease): Promise<boolean> {
+    await undefined; // whoever hears of it finds us stopping
+    const { clock } = this.#scope;
+    const begunAt = clock.now();
+    const { server, how } = this.#attached ?? {};
+    this.#unhear();
+    server?.leave();
+    if (this.instance) this.emit("draining", { instance: this.instance, leaving: true });
+    this.#halt.abort(this.#closed());
+    const lease = await this.#registration?.end();
+    const told = this.#registration?.told;
+    const drainMs = server?.isClosed ? 0 : this.#settings.drainMs; // nobody can call us any more
     const { registrar } = this.#ground;
-    const { clock, random } = this.#scope;
-    const scope = { clock, random, signal: new AbortController().signal };
-    const leave = async (signal: AbortSignal): Promise<void> => {
-      if (!registrar.capabilities.reasons && this.#wanted) {
-        await registrar.update(lease, withFields(this.#wanted, { status: "draining" }), { signal }).catch(() => {});
-      }
-      const pauses = { ...RECONNECT, tries: 3 };
-      await retrying(pauses, { clock, random, signal }, () => registrar.deregister(lease, { signal }));
-    };
-    try {
-      await within(`deregistration of ${lease.instance.id}`, DEREGISTER_MS, scope, leave);
-      return true;
-    } catch {
-      return false;
-    }
+    const goodbye =
+      lease && told ? await sayGoodbye({ registrar, lease, told, drainMs }, this.#scope) : { deregistered: false };
+    const quietMs = this.#registration?.wasHeld ? (how?.closing.quietMs ?? 0) : 0;
+    const isShared = workerNumber() !== undefined;
+    const closed = how && (await server?.close({ ...how.closing, quietMs, isShared }));
+    await this.#ground.release().catch(() => {});
+    this.#isStopped = true;
+    this.emit("stopped", { inFlight: 0, ...goodbye, ...closed, tookMs: clock.now() - begunAt });
   }
 
-  #stopped(): DiscoveryError {
-    return new DiscoveryError("CLOSED", "This agent was stopped", { service: this.#options.service });
+  #condition(): Condition {
+    const { instance, state } = this;
+    const { status } = instance ?? {};
+    const isDraining = this.#stopping !== undefined || status === "draining";
+    return { isReady: this.#isReady && status !== "starting", isDraining, state, instance: instance?.id };
   }
 
-  #named(error: unknown, what: string): DiscoveryError {
-    if (DiscoveryError.is(error)) return error;
-    return new DiscoveryError("UNAVAILABLE", `The ${what} failed`, { cause: error, service: this.#options.service });
+  #closed(): DiscoveryError {
+    return new DiscoveryError("CLOSED", "This agent was stopped", { service: this.#settings.options.service });
   }
 }

@@ -1,5 +1,6 @@
 import { DiscoveryError } from "../model/errors.js";
-import type { Beat, Lease, Registrar } from "../registry/registry.js";
+import type { InstanceStatus } from "../model/instance.js";
+import type { Beat, Lease, Registrar, Renewal } from "../registry/registry.js";
 import type { Clock, Random } from "../runtime/clock.js";
 import { within } from "../runtime/deadline.js";
 import { channels } from "../runtime/diagnostics.js";
@@ -17,12 +18,19 @@ export interface HeldLease {
   readonly lease: Lease;
   /** What the next beat says. */
   beat(): Beat;
-  /** The registry confirmed the lease. */
-  renewed(): void;
+  /** The registry confirmed the lease, and perhaps told in which status it publishes the instance. */
+  renewed(published: InstanceStatus | undefined): void;
   /** A beat went unanswered; the next one follows soon. */
   missed(cause: DiscoveryError): void;
   /** The lease is gone; it is no longer held. */
-  lost(cause: DiscoveryError): void;
+  lost(loss: Loss): void;
+}
+
+/** How a lease was lost. */
+export interface Loss {
+  readonly cause: DiscoveryError;
+  /** Why the registry knows it no more, in the registry's word, if it is the registry that said so. */
+  readonly reason: string | undefined;
 }
 
 interface Entry {
@@ -111,7 +119,10 @@ class KeepAlive {
       );
       if (renewal.heartbeatMs !== undefined && renewal.heartbeatMs > 0) this.#wanted = renewal.heartbeatMs;
       const unknown = new Map(renewal.unknown.map(({ lease, reason }) => [lease.id, reason ?? "unknown"]));
-      for (const entry of entries) this.#answered(entry, sentAt, unknown.get(entry.held.lease.id), renewal.epoch);
+      entries.forEach((entry, index) => {
+        const { lease } = beats[index] as Beat; // an update may have changed it since it was granted
+        this.#answered(entry, lease, sentAt, unknown.get(lease.id), renewal);
+      });
       this.#tell(entries.length, undefined);
       return true;
     } catch (cause) {
@@ -123,20 +134,19 @@ class KeepAlive {
     }
   }
 
-  #answered(entry: Entry, sentAt: number, unknown: string | undefined, epoch: string | undefined): void {
+  #answered(entry: Entry, lease: Lease, sentAt: number, unknown: string | undefined, renewal: Renewal): void {
     if (!this.#entries.has(entry)) return; // let go meanwhile
-    const { lease } = entry.held;
+    const { epoch, statuses } = renewal;
     const forgot = epoch !== undefined && lease.epoch !== undefined && epoch !== lease.epoch;
     if (unknown === undefined && !forgot) {
       entry.renewedAt = sentAt;
-      entry.held.renewed();
+      entry.held.renewed(statuses?.get(lease.id));
       return;
     }
     const why = unknown ?? "the registry began anew";
+    const message = `${this.#registrar.name} no longer knows ${lease.instance.id}: ${why}`;
     this.#drop(entry);
-    entry.held.lost(
-      new DiscoveryError("LEASE_LOST", `${this.#registrar.name} no longer knows ${lease.instance.id}: ${why}`),
-    );
+    entry.held.lost({ cause: new DiscoveryError("LEASE_LOST", message), reason: unknown });
   }
 
   #missed(entry: Entry, cause: DiscoveryError): void {
@@ -146,7 +156,7 @@ class KeepAlive {
     if (this.#clock.now() - entry.renewedAt < lease.ttlMs) return;
     this.#drop(entry);
     const message = `Lease of ${lease.instance.id} ran out unrenewed after ${lease.ttlMs} ms`;
-    entry.held.lost(new DiscoveryError("LEASE_LOST", message, { cause }));
+    entry.held.lost({ cause: new DiscoveryError("LEASE_LOST", message, { cause }), reason: undefined });
   }
 
   #tell(leases: number, error: DiscoveryError | undefined): void {

@@ -1,0 +1,227 @@
+import { DiscoveryError } from "../model/errors.js";
+import { type DeclaredStatus, type InstanceStatus, type ServiceInstance, withFields } from "../model/instance.js";
+import type { HealthCheck, Lease, Registrar } from "../registry/registry.js";
+import type { Random, Scope } from "../runtime/clock.js";
+import { haltSignal, linked, untilAborted, within } from "../runtime/deadline.js";
+import { RECONNECT, retrying } from "../runtime/retry.js";
+import type { AgentEvents } from "./agent-events.js";
+import type { AgentUpdate } from "./agent-options.js";
+import { keepAlive, type Loss } from "./keep-alive.js";
+import { patiently } from "./patience.js";
+
+/** A registry answers a registration within this, in milliseconds, or counts as away (Nacos: 3 s). */
+const REGISTER_TIMEOUT_MS = 3_000;
+/** A lost lease is won back within this, in milliseconds, at a random moment: a whole fleet may have lost theirs. */
+const RESTORE_SPREAD_MS = 1_000;
+/** Someone else holds our id on our address: give way for this long at first, in milliseconds, doubling to the cap. */
+const GIVE_WAY = { firstMs: 30_000, capMs: 300_000 } as const;
+/** A registration under way when we leave may still be answered within this, in milliseconds. */
+const FINISH_MS = 1_000;
+/** Errors that trying again cannot mend; before the first registration they end it. */
+const REFUSALS = new Set(["INVALID_OPTION", "REJECTED", "UNAUTHORIZED", "ID_CONFLICT", "UNSUPPORTED"]);
+
+type Emit = <K extends keyof AgentEvents>(event: K, payload: Parameters<AgentEvents[K]>[0]) => void;
+
+/** What a registration asks for beside its instance. */
+export interface Terms {
+  readonly ttlMs: number;
+  readonly health: HealthCheck | undefined;
+}
+
+/** Holds one instance registered until its scope's signal aborts: whatever happens, it registers again. */
+export class Registration {
+  readonly #registrar: Registrar;
+  readonly #terms: Terms;
+  readonly #scope: Scope;
+  readonly #emit: Emit;
+  /** Cuts requests under way; the scope's signal only ends the waiting between them. */
+  readonly #cut = haltSignal();
+  #wanted: ServiceInstance;
+  #told: ServiceInstance | undefined;
+  #telling: Promise<void> | undefined;
+  #lease: Lease | undefined;
+  #wasHeld = false;
+  #isUnlisted = false;
+  #beginning: Promise<void> = Promise.resolve();
+  #holding: Promise<void> = Promise.resolve();
+  #letGo: () => void = () => {};
+
+  constructor(registrar: Registrar, wanted: ServiceInstance, terms: Terms, scope: Scope, emit: Emit) {
+    this.#registrar = registrar;
+    this.#wanted = wanted;
+    this.#terms = terms;
+    this.#scope = scope;
+    this.#emit = emit;
+  }
+
+  /** What consumers are to be told. */
+  get wanted(): ServiceInstance {
+    return this.#wanted;
+  }
+
+  /** What the registry was told last; undefined while it knows nothing of us. */
+  get told(): ServiceInstance | undefined {
+    return this.#told;
+  }
+
+  get lease(): Lease | undefined {
+    return this.#lease;
+  }
+
+  /** Whether there ever was a lease. */
+  get wasHeld(): boolean {
+    return this.#wasHeld;
+  }
+
+  /** Resolves at the first registration, and holds it from then on. Rejects if the registry refuses us. */
+  begin(outer: AbortSignal | undefined): Promise<void> {
+    this.#beginning = this.#begin(outer);
+    return this.#beginning;
+  }
+
+  async #begin(outer: AbortSignal | undefined): Promise<void> {
+    const lease = await this.#register(false, outer);
+    this.#scope.signal.throwIfAborted();
+    this.#holding = this.#hold(lease);
+  }
+
+  /** Changes what consumers are told; without a lease, the next registration tells it. */
+  change(fields: AgentUpdate): Promise<void> {
+    this.#wanted = withFields(this.#wanted, fields, "update");
+    return this.#tell();
+  }
+
+  /**
+   * Ends the holding, after the scope's signal has aborted, and hands back the lease that is left. A registration under
+   * way may still be answered: cut, it could list a process that has ended until its ttl.
+   */
+  async end(): Promise<Lease | undefined> {
+    this.#letGo();
+    const ended = Promise.allSettled([this.#beginning, this.#holding]);
+    const { clock } = this.#scope;
+    await within("what is under way", FINISH_MS, { clock, signal: this.#cut.signal }, () => ended).catch(() => {});
+    this.#cut.abort(this.#scope.signal.reason);
+    return this.#lease;
+  }
+
+  /** Holds the state "registered". */
+  async #hold(first: Lease): Promise<void> {
+    const { clock, random, signal } = this.#scope;
+    let lease = first;
+    let conflicts = 0;
+    try {
+      while (!signal.aborted) {
+        const { cause, reason } = await this.#untilLost(lease);
+        this.#lease = undefined;
+        this.#told = undefined;
+        this.#emit("lost", { lease, cause });
+        const isReplaced = reason === "replaced";
+        if (isReplaced) this.#emit("conflict", { cause });
+        conflicts = isReplaced ? conflicts + 1 : 0;
+        await clock.sleep(isReplaced ? giveWayMs(conflicts, random) : RESTORE_SPREAD_MS * random(), signal);
+        lease = await this.#register(true, undefined);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  /** Tries until it succeeds; a refusal ends it only if we were never registered. */
+  async #register(restored: boolean, outer: AbortSignal | undefined): Promise<Lease> {
+    const waiting = linked(this.#scope.signal, outer);
+    const asking = linked(this.#cut.signal, outer);
+    try {
+      return await patiently(
+        { ...this.#scope, signal: waiting.signal },
+        RECONNECT,
+        (attempt) => this.#registerOnce(attempt, restored, asking.signal),
+        (failure) => {
+          const cause = this.#named(failure.cause, "registration");
+          if (cause.code === "ID_CONFLICT") this.#emit("conflict", { cause });
+          this.#emit("registerFailed", { ...failure, cause });
+        },
+        (error) => !restored && REFUSALS.has(this.#named(error, "registration").code),
+      );
+    } finally {
+      waiting.release();
+      asking.release();
+    }
+  }
+
+  async #registerOnce(attempt: number, restored: boolean, signal: AbortSignal): Promise<Lease> {
+    const wanted = this.#wanted;
+    const what = `registration of ${wanted.id} with ${this.#registrar.name}`;
+    const lease = await within(what, REGISTER_TIMEOUT_MS, { clock: this.#scope.clock, signal }, (signal) =>
+      this.#registrar.register(wanted, { ...this.#terms, signal }),
+    );
+    this.#lease = lease;
+    this.#told = wanted;
+    this.#wasHeld = true;
+    this.#isUnlisted = false;
+    this.#emit("registered", { lease, attempt, restored });
+    void this.#tell().catch(() => {}); // what has changed meanwhile
+    return lease;
+  }
+
+  #untilLost(lease: Lease): Promise<Loss> {
+    const lost = new Promise<Loss>((resolve) => {
+      this.#letGo = keepAlive(
+        this.#registrar,
+        {
+          lease,
+          beat: () => ({ lease: this.#lease ?? lease, status: this.#wanted.status as DeclaredStatus }),
+          renewed: (published) => this.#renewed(published),
+          missed: (cause) => this.#emit("beatMissed", { lease, cause }),
+          lost: resolve,
+        },
+        this.#scope,
+      );
+    });
+    return untilAborted(lost, this.#scope.signal);
+  }
+
+  #renewed(published: InstanceStatus | undefined): void {
+    void this.#tell().catch(() => {}); // what the registry missed, it is told now
+    if (published === undefined || this.#isUnlisted === (published === "failed")) return;
+    this.#isUnlisted = published === "failed";
+    const instance = this.#wanted;
+    if (this.#isUnlisted) this.#emit("unlisted", { instance, status: published });
+    else this.#emit("relisted", { instance });
+  }
+
+  /** Brings the registry's knowledge of us up to date; joins a request already under way. */
+  async #tell(): Promise<void> {
+    while (this.#lease && this.#told !== this.#wanted) {
+      this.#telling ??= this.#tellOnce().finally(() => {
+        this.#telling = undefined;
+      });
+      await this.#telling;
+    }
+  }
+
+  async #tellOnce(): Promise<void> {
+    const wanted = this.#wanted;
+    const lease = this.#lease as Lease;
+    const update = (): Promise<Lease> =>
+      within(`update of ${wanted.id}`, REGISTER_TIMEOUT_MS, this.#scope, (signal) =>
+        this.#registrar.update(lease, wanted, { signal }),
+      );
+    const updated = await retrying({ ...RECONNECT, tries: 3 }, this.#scope, update).catch((error: unknown) => {
+      throw this.#named(error, "update");
+    });
+    if (this.#lease === lease) this.#lease = updated;
+    this.#told = wanted;
+  }
+
+  #named(error: unknown, what: string): DiscoveryError {
+    if (DiscoveryError.is(error)) return error;
+    const { service } = this.#wanted;
+    return new DiscoveryError("UNAVAILABLE", `The ${what} failed`, { cause: error, service });
+  }
+}
+
+/** Drawn from the upper half, so that we do give way, and two that were started together do not return together. */
+function giveWayMs(conflicts: number, random: Random): number {
+  const { firstMs, capMs } = GIVE_WAY;
+  return Math.min(capMs, firstMs * 2 ** (conflicts - 1)) * (0.5 + 0.5 * random());
+}
