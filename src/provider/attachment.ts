@@ -116,8 +116,15 @@ export class Attachment {
       this.#cut();
       await this.#endsWithin(CUT_MS, closed);
     }
-    if (this.#server.emit === this.#watched) this.#server.emit = this.#emit;
+    this.#detach();
     return { inFlight, ...(isDone ? await shut : {}) };
+  }
+
+  #detach(): void {
+    const server = this.#server;
+    if (server.emit !== this.#watched) return; // somebody stands before us, and calls us
+    Reflect.deleteProperty(server, "emit");
+    if (server.emit !== this.#emit) server.emit = this.#emit; // somebody stood there before us
   }
 
   #closed(): Promise<void> {

@@ -11,7 +11,8 @@ export interface FaultyRegistry {
   memory: MemoryRegistry;
   /** Calls that reached the network, by name. */
   readonly calls: string[];
-  mode: "up" | "down" | "deaf";
+  /** `mute`: what is asked is done, and its answer lost. */
+  mode: "up" | "down" | "deaf" | "mute";
   restart(warmingMs?: number): void;
 }
 
@@ -29,7 +30,8 @@ export function faultyRegistry(clock: ManualClock): FaultyRegistry {
   const through = async <T>(name: string, signal: AbortSignal, task: () => Promise<T>): Promise<T> => {
     faulty.calls.push(name);
     if (faulty.mode === "down") throw new DiscoveryError("UNAVAILABLE", "connect ECONNREFUSED");
-    if (faulty.mode === "deaf")
+    if (faulty.mode === "mute") await task();
+    if (faulty.mode === "deaf" || faulty.mode === "mute")
       await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     return task();
   };

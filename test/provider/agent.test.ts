@@ -2,22 +2,23 @@ import assert from "node:assert/strict";
 import { describe, it } from "vitest";
 import { type CreateAgentOptions, createAgent, DiscoveryError } from "../../src/index.js";
 import { ManualClock } from "../../src/testing/index.js";
+import { instancesOf, makeAgent, startAgent, stopAgent } from "../fakes/agents.js";
 import { faultyRegistry } from "../fakes/registrar.js";
 
 describe("createAgent", () => {
   it("registers, beats within the ttl, and leaves", async () => {
-    const { agent, clock, faulty, listed, events } = await start();
+    const { agent, clock, faulty, listed, events } = await startAgent();
     await clock.advance(120_000);
     assert.deepEqual(await listed(), ["orders@127.0.0.1:3000"]);
     assert.ok(faulty.calls.filter((call) => call === "renew").length >= 12);
-    await agent.stop();
+    await stopAgent(agent, clock);
     assert.deepEqual(await listed(), []);
-    assert.deepEqual(events, ["registered", "stopped"]);
+    assert.deepEqual(events, ["registered", "draining", "stopped"]);
     assert.equal(agent.state, "stopped");
   });
 
   it("registers again within a beat interval and a second when the registry forgot everything", async () => {
-    const { agent, clock, faulty, listed, events } = await start();
+    const { agent, clock, faulty, listed, events } = await startAgent();
     faulty.restart();
     await clock.advance(11_000);
     assert.deepEqual(await listed(), ["orders@127.0.0.1:3000"]);
@@ -26,7 +27,7 @@ describe("createAgent", () => {
   });
 
   it("waits for a registry that is away at the start, for ever", async () => {
-    const { agent, clock, faulty, listed } = make();
+    const { agent, clock, faulty, listed } = makeAgent();
     faulty.mode = "down";
     const started = agent.start();
     await clock.advance(3_600_000);
@@ -38,7 +39,7 @@ describe("createAgent", () => {
   });
 
   it("asks a registry that is away ever less often, never less than twice a minute", async () => {
-    const { agent, clock, faulty } = make({ random: () => 0.999 });
+    const { agent, clock, faulty } = makeAgent({ random: () => 0.999 });
     faulty.mode = "down";
     agent.start().catch(() => {});
     await clock.advance(600_000);
@@ -47,7 +48,7 @@ describe("createAgent", () => {
   });
 
   it("holds a lease through an outage shorter than the ttl, and beats soon after a miss", async () => {
-    const { agent, clock, faulty, events } = await start();
+    const { agent, clock, faulty, events } = await startAgent();
     await clock.advance(60_000);
     const lease = agent.lease;
     faulty.mode = "down";
@@ -60,7 +61,7 @@ describe("createAgent", () => {
   });
 
   it("takes silence longer than the ttl for the loss of the lease", async () => {
-    const { agent, clock, faulty, events } = await start();
+    const { agent, clock, faulty, events } = await startAgent();
     faulty.mode = "deaf";
     await clock.advance(45_000);
     assert.ok(events.includes("lost"));
@@ -71,7 +72,7 @@ describe("createAgent", () => {
   });
 
   it("beats at once when it wakes from a stall, and registers again within a second if that was too late", async () => {
-    const { agent, clock, faulty, events } = await start();
+    const { agent, clock, faulty, events } = await startAgent();
     await clock.advance(20_000);
     const lease = agent.lease?.id;
     faulty.calls.length = 0;
@@ -82,7 +83,7 @@ describe("createAgent", () => {
   });
 
   it("refuses what the registry refuses, and can be started again", async () => {
-    const { clock, faulty, agent } = make({ id: "one", port: 4_000 });
+    const { clock, faulty, agent } = makeAgent({ id: "one", port: 4_000 });
     const other = createAgent({
       registry: faulty.registry,
       service: "orders",
@@ -93,57 +94,57 @@ describe("createAgent", () => {
     });
     await other.start();
     await assert.rejects(agent.start(), (error) => DiscoveryError.is(error, "ID_CONFLICT"));
-    await other.stop();
+    await stopAgent(other, clock);
     await agent.start();
     assert.equal(agent.state, "registered");
   });
 
   it("gives way to a newer holder of its id instead of fighting", async () => {
-    const { agent, clock, faulty, events } = await start();
+    const { agent, clock, faulty, events } = await startAgent();
     const newer = createAgent({ registry: faulty.registry, service: "orders", port: 3_000, host: "127.0.0.1", clock });
     await newer.start();
     await clock.advance(11_000);
     assert.ok(events.includes("conflict"));
     faulty.calls.length = 0;
-    await clock.advance(1_000);
+    await clock.advance(14_000);
     assert.ok(!faulty.calls.includes("register"));
     assert.equal(newer.state, "registered");
     assert.notEqual(agent.state, "registered");
   });
 
   it("publishes an update, and after an outage the one that was missed", async () => {
-    const { agent, clock, faulty } = await start();
+    const { agent, clock, faulty } = await startAgent();
     await agent.update({ weight: 3 });
-    assert.equal((await instances(faulty))[0]?.weight, 3);
+    assert.equal((await instancesOf(faulty))[0]?.weight, 3);
     faulty.mode = "down";
     const updated = agent.update({ weight: 5 }).catch(() => "failed");
     await clock.advance(5_000);
     faulty.mode = "up";
     await clock.advance(30_000);
     await updated;
-    assert.equal((await instances(faulty))[0]?.weight, 5);
+    assert.equal((await instancesOf(faulty))[0]?.weight, 5);
   });
 
   it("drains: asks for no new calls and keeps its lease", async () => {
-    const { agent, clock, faulty } = await start();
+    const { agent, clock, faulty } = await startAgent();
     await agent.drain();
     await clock.advance(60_000);
-    assert.equal((await instances(faulty))[0]?.status, "draining");
+    assert.equal((await instancesOf(faulty))[0]?.status, "draining");
     assert.equal(agent.state, "draining");
   });
 
-  it("leaves within two seconds although the registry is deaf", async () => {
-    const { agent, clock, faulty } = await start();
+  it("leaves within three seconds although the registry is deaf", async () => {
+    const { agent, clock, faulty } = await startAgent();
     faulty.mode = "deaf";
     const stopped = agent.stop();
-    await clock.advance(2_000);
+    await clock.advance(3_000);
     await stopped;
     assert.equal(agent.state, "stopped");
     assert.equal(clock.pending, 1, "only the registry's own sweep is left");
   });
 
   it("ends a start with the caller's own signal", async () => {
-    const { agent, clock, faulty } = make();
+    const { agent, clock, faulty } = makeAgent();
     faulty.mode = "down";
     const halt = new AbortController();
     const started = agent.start({ signal: halt.signal });
@@ -154,7 +155,7 @@ describe("createAgent", () => {
   });
 
   it("cannot be started again once it was stopped, not even while it was starting", async () => {
-    const { agent, faulty } = make();
+    const { agent, faulty } = makeAgent();
     const started = agent.start();
     const stopped = agent.stop();
     await assert.rejects(started, (error) => DiscoveryError.is(error, "CLOSED"));
@@ -164,7 +165,7 @@ describe("createAgent", () => {
   });
 
   it("survives a listener that throws", async () => {
-    const { agent, faulty, clock } = make();
+    const { agent, faulty, clock } = makeAgent();
     const errors: unknown[] = [];
     agent.on("registered", () => {
       throw new Error("a user's mistake");
@@ -188,7 +189,7 @@ describe("createAgent", () => {
   });
 
   it("shares heartbeats with the other agents of its registry", async () => {
-    const { clock, faulty } = await start();
+    const { clock, faulty } = await startAgent();
     const second = createAgent({ registry: faulty.registry, service: "carts", port: 3_001, host: "127.0.0.1", clock });
     await second.start();
     faulty.calls.length = 0;
@@ -198,33 +199,3 @@ describe("createAgent", () => {
     assert.equal(faulty.memory.size, 2);
   });
 });
-
-function make(options: Partial<CreateAgentOptions> = {}) {
-  const clock = new ManualClock();
-  const faulty = faultyRegistry(clock);
-  const settings = {
-    registry: faulty.registry,
-    service: "orders",
-    port: 3_000,
-    host: "127.0.0.1",
-    clock,
-    random: () => 0.5,
-  };
-  const agent = createAgent({ ...settings, ...options });
-  const events: string[] = [];
-  for (const event of ["registered", "lost", "beatMissed", "conflict", "stopped"] as const)
-    agent.on(event, () => events.push(event));
-  const listed = async (): Promise<string[]> => (await instances(faulty)).map(({ id }) => id);
-  return { clock, faulty, agent, events, listed };
-}
-
-async function start(options?: Partial<CreateAgentOptions>) {
-  const made = make(options);
-  await made.agent.start();
-  return made;
-}
-
-async function instances({ memory }: ReturnType<typeof faultyRegistry>) {
-  const update = await memory.list("orders");
-  return update.type === "reset" ? update.instances : [];
-}
