@@ -1,0 +1,10 @@
+import express from "express";
+import { createAgent } from "mcp-discovery";
+
+const app = express();
+app.get("/", (_request, response) => response.send(`hello from ${process.pid}\n`));
+
+const agent = createAgent({ registry: "http://127.0.0.1:8761", service: "orders" });
+agent.attach(app.listen(0)); // registers once it listens, shows /health, and on SIGTERM leaves before it closes
+agent.on("registered", ({ lease }) => console.log(`registered ${lease.instance.id}`));
+agent.on("stopped", ({ tookMs }) => console.log(`left within ${Math.round(tookMs)} ms`));
