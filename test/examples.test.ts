@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as pass } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, it } from "vitest";
+import { createResolver } from "../src/index.js";
+import { createRegistryServer } from "../src/server/index.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "mcp-discovery-examples-"));
@@ -16,6 +19,8 @@ beforeAll(() => {
   execFileSync("node", [".ci/ready.mjs"], { cwd: ROOT });
   mkdirSync(join(scratch, "node_modules"));
   symlinkSync(ROOT, join(scratch, "node_modules", "mcp-discovery"));
+  for (const name of ["express", "fastify", "hono", "@hono"])
+    symlinkSync(join(ROOT, "node_modules", name), join(scratch, "node_modules", name));
 });
 afterAll(() => {
   for (const child of children) child.kill("SIGKILL");
@@ -35,6 +40,42 @@ describe("examples/01-quickstart", () => {
     const [code] = await once(provider, "exit");
     assert.equal(code, 0, "it ends by itself after it left");
   });
+});
+
+describe("examples/02-graceful-shutdown", () => {
+  for (const name of ["plain", "express", "fastify", "hono"]) {
+    it(`${name}: registers, serves, and after SIGTERM ends by itself without losing a call`, async () => {
+      const registry = createRegistryServer({ port: 0 });
+      const url = await registry.listen();
+      const folder = onPort("02-graceful-shutdown", new URL(url).port);
+      const [leaving, staying] = [run([join(folder, `${name}.mjs`)]), run([join(folder, `${name}.mjs`)])];
+      const said = linesOf(leaving);
+      await Promise.all([said.next(), lineOf(staying)]);
+      const resolver = createResolver({ registry: url, tries: 1 });
+      const orders = resolver.service("orders");
+      await orders.ready();
+      while (orders.instances().length < 2) await pass(10);
+      await healthIs200(said.all[0] ?? "");
+
+      const calls = load(async () => {
+        const { statusCode, body } = await orders.request("/");
+        return statusCode === 200 && /^hello from \d+$/m.test(await body.text());
+      });
+      await pass(300);
+      leaving.kill("SIGTERM");
+      const [code, signal] = await once(leaving, "exit");
+      assert.deepEqual([code, signal], [0, null]);
+      assert.match(said.all.at(-1) ?? "", /^left within \d+ ms$/);
+      if (name === "fastify") assert.ok(said.all.includes("hooks ran"));
+      await pass(300);
+      const { sent, failures } = await calls.end();
+      assert.deepEqual(failures, []);
+      assert.ok(sent > 30, `${sent} calls`);
+      staying.kill("SIGKILL");
+      await resolver.close();
+      await registry.close();
+    }, 30_000);
+  }
 });
 
 describe("the README", () => {
@@ -59,6 +100,35 @@ function run(args: string[]): ChildProcess {
   return child;
 }
 
+/** What a process says, line by line. */
+function linesOf(child: ChildProcess) {
+  const all: string[] = [];
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  lines.on("line", (line) => all.push(line));
+  return { all, next: (): Promise<unknown> => once(lines, "line") };
+}
+
+async function healthIs200(registered: string): Promise<void> {
+  const address = registered.split("@").at(-1);
+  const response = await fetch(`http://${address}/health`);
+  assert.equal(((await response.json()) as { status: string }).status, "ok");
+  assert.equal(response.status, 200);
+}
+
+/** Calls at a constant pace, whatever comes of them, until it is ended. */
+function load(call: () => Promise<boolean>) {
+  const failures: string[] = [];
+  const sent: Promise<unknown>[] = [];
+  const one = async (): Promise<unknown> => (await call()) || failures.push("a wrong answer");
+  const timer = setInterval(() => sent.push(one().catch((error: unknown) => failures.push(String(error)))), 5);
+  const end = async () => {
+    clearInterval(timer);
+    await Promise.all(sent);
+    return { sent: sent.length, failures };
+  };
+  return { end };
+}
+
 async function lineOf(child: ChildProcess): Promise<string> {
   const [line] = await once(createInterface({ input: child.stdout as NodeJS.ReadableStream }), "line");
   return line;
@@ -68,7 +138,7 @@ async function lineOf(child: ChildProcess): Promise<string> {
 function onPort(example: string, port: string): string {
   const folder = join(scratch, example);
   cpSync(join(ROOT, "examples", example), folder, { recursive: true });
-  for (const file of ["provider.mjs", "consumer.mjs"]) {
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".mjs"))) {
     const text = readFileSync(join(folder, file), "utf8");
     writeFileSync(join(folder, file), text.replace("127.0.0.1:8761", `127.0.0.1:${port}`));
   }
