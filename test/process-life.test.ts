@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterEach, beforeAll, describe, it } from "vitest";
 import { createRegistryServer, type RegistryServer } from "../src/server/index.js";
@@ -44,7 +45,7 @@ describe("the life of a process", () => {
   it("ends by itself after everything was closed, with nothing left open", async () => {
     const url = await registry();
     const { code, output } = await script(`
-      const agent = createAgent({ registry: "${url}", service: "orders", port: 1, host: "10.0.0.1" });
+      const agent = createAgent({ registry: "${url}", service: "orders", port: 1, host: "10.0.0.1", drainMs: 0 });
       await agent.start();
       const resolver = createResolver({ registry: "${url}" });
       await resolver.service("orders").ready();
@@ -56,6 +57,61 @@ describe("the life of a process", () => {
   });
 });
 
+describe("a process with an attached server", () => {
+  it("ends at once at a second signal, whatever is still in flight", async () => {
+    const url = await registry();
+    const { child, line } = spawned(`
+      const agent = createAgent({ registry: "${url}", service: "orders", drainMs: 0 });
+      const server = createServer(() => console.log("held")); // and never answered
+      agent.attach(server, { graceMs: 60_000 });
+      agent.on("registered", ({ lease }) => console.log(lease.instance.port));
+      agent.on("draining", () => console.log("leaving"));
+      server.listen(0, "127.0.0.1");
+    `);
+    const held = fetch(`http://127.0.0.1:${await line()}`).catch(() => "cut");
+    assert.equal(await line(), "held");
+    child.kill("SIGTERM");
+    assert.equal(await line(), "leaving");
+    child.kill("SIGTERM");
+    const [code, signal] = await once(child, "close");
+    assert.deepEqual([code, signal], [null, "SIGTERM"]);
+    assert.equal(await held, "cut");
+  });
+
+  it("ends by itself although the registry has died", async () => {
+    const url = await registry();
+    const { child, line } = spawned(`
+      const agent = createAgent({ registry: "${url}", service: "orders" });
+      const server = createServer((_, response) => response.end());
+      agent.attach(server);
+      agent.on("registered", () => console.log("registered"));
+      server.listen(0, "127.0.0.1");
+    `);
+    await line();
+    await opened.pop()?.close();
+    child.kill("SIGINT");
+    assert.deepEqual(await once(child, "close"), [0, null]);
+  });
+
+  it("is not kept alive by an agent whose server never listens", async () => {
+    const { code } = await script(`
+      createAgent({ registry: "http://127.0.0.1:1", service: "orders" }).attach(createServer());
+    `);
+    assert.equal(code, 0);
+  });
+
+  it("is warned when it is refused and nobody listens", async () => {
+    const { code, output } = await script(`
+      process.on("warning", ({ code, message }) => console.log(code, /agent.port is missing/.test(message)));
+      const server = createServer();
+      createAgent({ registry: "http://127.0.0.1:1", service: "orders", host: "10.0.0.1" }).attach(server);
+      server.listen("\\0mcp-discovery-" + process.pid); // a socket has no port
+      setTimeout(() => server.close(), 300);
+    `);
+    assert.deepEqual([code, output], [0, "DISCOVERY_NOT_REGISTERED true\n"]);
+  });
+});
+
 async function registry(): Promise<string> {
   const server = createRegistryServer({ port: 0 });
   opened.push(server);
@@ -63,15 +119,22 @@ async function registry(): Promise<string> {
 }
 
 async function script(body: string): Promise<{ code: number; output: string }> {
-  const text = `import { createAgent, createResolver } from ${JSON.stringify(INDEX)};\n${body}`;
-  const child = spawn("node", ["--input-type=module", "-e", text], {
-    stdio: ["ignore", "pipe", "inherit"],
-    timeout: 10_000,
-  });
+  const { child, all } = spawned(body, 10_000);
+  const [code] = await once(child, "close");
+  return { code, output: all() };
+}
+
+function spawned(body: string, timeout = 20_000) {
+  const text = `
+    import { createServer } from "node:http";
+    import { createAgent, createResolver } from ${JSON.stringify(INDEX)};
+    ${body}`;
+  const child = spawn("node", ["--input-type=module", "-e", text], { stdio: ["ignore", "pipe", "inherit"], timeout });
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
     output += chunk;
   });
-  const [code] = await once(child, "close");
-  return { code, output };
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const line = async (): Promise<string> => (await lines.next()).value;
+  return { child, line, all: () => output };
 }

@@ -240,6 +240,7 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     if (!this.heard("registerFailed") && when.attempt === 1) {
       process.emitWarning(`Not registered yet: ${error.message}`, { code: "DISCOVERY_NOT_REGISTERED" });
     }
+    if (error.code === "ID_CONFLICT") this.emit("conflict", { cause: error });
     this.emit("registerFailed", { cause: error, ...when });
   }
 

@@ -51,12 +51,14 @@ export class Attachment {
   readonly #sockets = new Set<Duplex>();
   readonly #sessions = new Set<{ close(): void }>();
   #lastArrivalAt = Number.NEGATIVE_INFINITY;
+  #hasListened: boolean;
   #isLeaving = false;
 
   constructor(server: Server, clock: Clock, answer: Answer) {
     this.#server = server;
     this.#clock = clock;
     this.#answer = answer;
+    this.#hasListened = server.listening;
     this.#emit = server.emit;
     this.#watched = ((event: string | symbol, ...args: unknown[]): boolean =>
       this.#seen(event, args) || Reflect.apply(this.#emit, server, [event, ...args])) as AnyServer["emit"];
@@ -69,13 +71,13 @@ export class Attachment {
 
   /** Whether it neither listens nor has anything in flight. */
   get isClosed(): boolean {
-    return this.#server.address() === null && this.inFlight === 0;
+    return !this.#server.listening && this.inFlight === 0;
   }
 
   /** Where the server listens, as soon as it does; the port is undefined on a pipe. */
   async listening(signal: AbortSignal): Promise<Partial<AddressInfo>> {
     const server = this.#server;
-    if (server.address() === null) {
+    if (!server.listening) {
       let begun = (): void => {};
       const listening = new Promise<void>((resolve) => {
         begun = resolve;
@@ -96,13 +98,13 @@ export class Attachment {
   leave(): void {
     this.#isLeaving = true;
     for (const response of this.#responses) askToClose(response);
-    this.#server.once("listening", () => this.#server.close()); // one that begins only now would outlive its agent
+    if (!this.#hasListened) this.#server.once("listening", () => this.#server.close()); // it would outlive its agent
   }
 
   /** Waits until nobody comes any more, closes the port, lets finish what is in flight, then cuts off the rest. */
   async close({ quietMs, graceMs, isShared, close }: Closing): Promise<Closed> {
     const begunAt = this.#clock.now();
-    const isOpen = this.#server.address() !== null;
+    const isOpen = this.#server.listening;
     const closed = this.isClosed ? Promise.resolve() : this.#closed();
     if (isOpen) await this.#untilQuiet(quietMs, begunAt, begunAt + (isShared ? quietMs : graceMs / 2));
     const shut = this.#shut(close).then(
@@ -181,6 +183,9 @@ export class Attachment {
       case "session":
         this.#sessions.add(first as { close(): void });
         (first as Duplex).once("close", () => this.#sessions.delete(first as { close(): void }));
+        return false;
+      case "listening":
+        this.#hasListened = true;
         return false;
       default:
         return false;

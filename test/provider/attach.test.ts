@@ -80,6 +80,15 @@ describe("agent.attach", () => {
     await once(server, "close");
   });
 
+  it("lets a server be used again after the goodbye", async () => {
+    const { agent, server } = await listening({ attach: { quietMs: 0 } });
+    await agent.stop();
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    await turns();
+    assert.ok(server.listening);
+    server.close();
+  });
+
   it("follows no second server, and none after stop()", async () => {
     const { agent } = stage();
     assert.throws(() => agent.attach(createServer()), /attach: this agent has a server already/);
