@@ -17,7 +17,7 @@ import {
   checkedOptions,
 } from "./agent-options.js";
 import { type Attaching, type AttachOptions, attachingOf } from "./attach-options.js";
-import { Attachment } from "./attachment.js";
+import { Attachment, type Closing } from "./attachment.js";
 import { asWorker, leaveCluster, workerNumber } from "./cluster-worker.js";
 import { sayGoodbye } from "./farewell.js";
 import {
@@ -196,7 +196,8 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     const { server, how } = this.#attached ?? {};
     try {
       const bound = await server?.listening(signal);
-      if (readyWhen) await untilReady(readyWhen, scope, (failure) => this.emit("readyFailed", failure));
+      if (readyWhen && !this.#isReady)
+        await untilReady(readyWhen, scope, (failure) => this.emit("readyFailed", failure));
       this.#isReady = true;
       if (!this.#registration) {
         const wanted = await this.#described(scope, bound?.address, bound?.port);
@@ -259,12 +260,17 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     const { registrar } = this.#ground;
     const goodbye =
       lease && told ? await sayGoodbye({ registrar, lease, told, drainMs }, this.#scope) : { deregistered: false };
-    const quietMs = this.#registration?.wasHeld ? (how?.closing.quietMs ?? 0) : 0;
-    const isShared = workerNumber() !== undefined;
-    const closed = how && (await server?.close({ ...how.closing, quietMs, isShared }));
+    const closed = how && (await server?.close(this.#closing(how.closing, goodbye.deregistered)));
     await this.#ground.release().catch(() => {});
     this.#isStopped = true;
     this.emit("stopped", { inFlight: 0, ...goodbye, ...closed, tookMs: clock.now() - begunAt });
+  }
+
+  /** It becomes quiet only if consumers have heard, and if no other worker goes on serving the port. */
+  #closing(closing: Attaching["closing"], haveHeard: boolean): Closing {
+    const quietMs = this.#registration?.wasHeld ? closing.quietMs : 0;
+    const canBeQuiet = haveHeard && workerNumber() === undefined;
+    return { ...closing, quietMs, quietWithinMs: canBeQuiet ? closing.graceMs / 2 : quietMs };
   }
 
   #condition(): Condition {

@@ -46,7 +46,7 @@ export interface AttachOptions {
 export interface Attaching {
   readonly signals: readonly NodeJS.Signals[];
   readonly health: HealthCheck | undefined;
-  readonly closing: Omit<Closing, "isShared">;
+  readonly closing: Omit<Closing, "quietWithinMs">;
 }
 
 /** @throws {DiscoveryError} `INVALID_OPTION`, naming the option */

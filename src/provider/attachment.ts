@@ -11,10 +11,10 @@ const CUT_MS = 500;
 export interface Closing {
   /** No request has come for this long: nobody picks us any more. 0 does not wait. */
   readonly quietMs: number;
+  /** At most so long is waited for that. */
+  readonly quietWithinMs: number;
   /** For all of it, until what is still in flight is cut off. */
   readonly graceMs: number;
-  /** Other processes go on serving the port, so that it never is quiet: it is left after `quietMs`. */
-  readonly isShared: boolean;
   /** Closes the server in place of `server.close()`. */
   readonly close: (() => unknown) | undefined;
 }
@@ -102,11 +102,11 @@ export class Attachment {
   }
 
   /** Waits until nobody comes any more, closes the port, lets finish what is in flight, then cuts off the rest. */
-  async close({ quietMs, graceMs, isShared, close }: Closing): Promise<Closed> {
+  async close({ quietMs, quietWithinMs, graceMs, close }: Closing): Promise<Closed> {
     const begunAt = this.#clock.now();
     const isOpen = this.#server.listening;
     const closed = this.isClosed ? Promise.resolve() : this.#closed();
-    if (isOpen) await this.#untilQuiet(quietMs, begunAt, begunAt + (isShared ? quietMs : graceMs / 2));
+    if (isOpen) await this.#untilQuiet(quietMs, begunAt, begunAt + quietWithinMs);
     const shut = this.#shut(close).then(
       () => ({}),
       (closeError: unknown) => ({ closeError }),

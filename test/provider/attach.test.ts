@@ -14,6 +14,7 @@ import {
   type MemoryRegistry,
   memoryRegistry,
 } from "../../src/index.js";
+import { quietIn } from "../../src/provider/attachment.js";
 
 const opened: { readonly agent: Agent; readonly server: Server; readonly memory: MemoryRegistry }[] = [];
 
@@ -58,7 +59,9 @@ describe("agent.attach", () => {
     const other = createAgent({ registry, service: "orders", id: "one", port: 1, host: "127.0.0.1", drainMs: 0 });
     await other.start();
     server.listen(0, "127.0.0.1");
+    const conflict = next(agent, "conflict");
     const { cause, attempt } = await next(agent, "registerFailed");
+    assert.equal((await conflict).cause, cause);
     assert.deepEqual([cause.code, attempt], ["ID_CONFLICT", 1]);
     await other.stop();
     await next(agent, "registered");
@@ -122,11 +125,12 @@ describe("agent.stop with a server", () => {
       else response.end("quick");
     });
     const { agent, url, events } = await listening({ server, attach: { quietMs: 100 } });
-    const slow = call(`${url}/slow`);
+    const keepAlive = new HttpAgent({ keepAlive: true }); // else the client asks for the end of the connection
+    const slow = call(`${url}/slow`, keepAlive);
     while (held.length === 0) await turns();
     const stopped = agent.stop();
     await next(agent, "draining");
-    const quick = await call(`${url}/quick`);
+    const quick = await call(`${url}/quick`, keepAlive);
     assert.deepEqual([quick.text, quick.headers.connection], ["quick", "close"]);
     while (server.listening) await turns();
     await assert.rejects(call(`${url}/quick`), /ECONNREFUSED/);
@@ -193,6 +197,21 @@ describe("agent.stop with a server", () => {
     assert.ok((events.at(-1)?.tookMs ?? 0) < 5_000);
   });
 
+  it("does not wait for quiet when the registry is away: no consumer can have heard", async () => {
+    const server = createServer((_, response) => response.end());
+    const { agent, url, memory, events } = await listening({ server, attach: { quietMs: 50, graceMs: 600_000 } });
+    const refused = (): Promise<never> => Promise.reject(new DiscoveryError("UNAVAILABLE", "connect ECONNREFUSED"));
+    Object.assign(memory, { update: refused, deregister: refused });
+    let isOver = false;
+    const calling = (async () => {
+      while (!isOver) await call(url).catch(() => {});
+    })();
+    await agent.stop();
+    isOver = true;
+    await calling;
+    assert.equal(events.at(-1)?.deregistered, false);
+  });
+
   it("closes by the framework's own way, and tells what that failed with", async () => {
     const calls: string[] = [];
     const { agent, server, events } = await listening({
@@ -254,6 +273,21 @@ describe("agent.stop with a server", () => {
     const { agent, events } = await listening();
     await Promise.all([agent.stop(), agent.stop(), agent[Symbol.asyncDispose]()]);
     assert.equal(events.length, 1);
+  });
+});
+
+describe("quietIn", () => {
+  it("counts from the last arrival, or from when consumers had heard, whichever is later", () => {
+    const at = { now: 1_000, from: 900, until: 9_000, quietMs: 250 };
+    assert.equal(quietIn({ ...at, lastArrivalAt: Number.NEGATIVE_INFINITY }), 150);
+    assert.equal(quietIn({ ...at, lastArrivalAt: 400 }), 150);
+    assert.equal(quietIn({ ...at, lastArrivalAt: 980 }), 230);
+  });
+
+  it("is over at its end, and never negative", () => {
+    const at = { from: 900, until: 1_100, quietMs: 250, lastArrivalAt: 990 };
+    assert.equal(quietIn({ ...at, now: 1_000 }), 100);
+    assert.equal(quietIn({ ...at, now: 5_000 }), 0);
   });
 });
 
