@@ -3,16 +3,14 @@ import type { EjectionCause, EjectionOptions } from "../endpoint/ejection.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
 import type { ServiceInstance } from "../model/instance.js";
-import { type Difference, difference, inOrder, type RegistryUpdate, type Snapshot } from "../model/update.js";
+import { type Difference, difference, type RegistryUpdate, type Snapshot } from "../model/update.js";
 import type { Discovery } from "../registry/registry.js";
-import { type Cancel, type Clock, type Random, whileAwaited } from "../runtime/clock.js";
-import { haltSignal, untilAborted, within } from "../runtime/deadline.js";
+import { type Clock, type Random, whileAwaited } from "../runtime/clock.js";
 import { channels } from "../runtime/diagnostics.js";
 import { Emitter } from "../runtime/emitter.js";
 import { Idleness } from "./idleness.js";
-import { Membership } from "./membership.js";
+import { LiveList } from "./live-list.js";
 import { nobodyUsable } from "./nobody.js";
-import { Refresh } from "./refresh.js";
 import { Rotation } from "./rotation.js";
 import { Selection } from "./selection.js";
 
@@ -59,17 +57,9 @@ export interface PickOptions {
 export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   readonly name: string;
   readonly #settings: ServiceSettings;
-  readonly #membership = new Membership();
+  readonly #list: LiveList;
   readonly #rotation: Rotation;
   readonly #idleness: Idleness;
-  #snapshot: Snapshot;
-  #refresh: Refresh | undefined;
-  #halt = haltSignal();
-  #running: Promise<void> = Promise.resolve();
-  #staleTimer: Cancel = () => {};
-  #answered: (() => void) | undefined;
-  readonly #firstAnswer: Promise<void>;
-  #lastError: DiscoveryError | undefined;
   #closed = false;
 
   /** @internal Use `resolver.service(name)`. */
@@ -78,15 +68,18 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     this.name = name;
     this.#settings = settings;
     this.#idleness = new Idleness(settings.idleMs);
-    this.#firstAnswer = new Promise((resolve) => {
-      this.#answered = resolve;
+    this.#list = new LiveList({
+      ...settings,
+      service: name,
+      events: {
+        published: (before, update) => this.#published(before, update),
+        stale: (cause) => this.emit("stale", { snapshot: this.snapshot, cause }),
+        fresh: () => this.emit("fresh", { snapshot: this.snapshot }),
+        answered: () => this.#restIfIdle(),
+      },
     });
-    const { balancer, ejection, clock, random } = settings;
     this.#rotation = new Rotation({
-      balancer,
-      ejection,
-      clock,
-      random,
+      ...settings,
       events: {
         ejected: ({ instance }, cause, pauseMs) => this.#ejected(instance, cause, pauseMs),
         readmitted: ({ instance }) => this.emit("readmitted", { instance }),
@@ -94,13 +87,12 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
         left: (endpoints) => this.endpointsLeft(endpoints),
       },
     });
-    this.#snapshot = this.#takeSnapshot(false);
     this.resume();
   }
 
   /** The list as it stands, with what is known about its freshness. The same object until something changes. */
   get snapshot(): Snapshot {
-    return this.#snapshot;
+    return this.#list.snapshot;
   }
 
   /** The balancer in use. */
@@ -110,7 +102,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
 
   /** All instances the registry tells of, in the order of their ids, usable or not. */
   instances(): readonly ServiceInstance[] {
-    return this.#snapshot.instances;
+    return this.snapshot.instances;
   }
 
   /** Changes the balancer from the next pick on; what was measured is kept. */
@@ -125,7 +117,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
    */
   async ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Snapshot> {
     await this.chooseEventually({ tried: [] }, signal);
-    return this.#snapshot;
+    return this.snapshot;
   }
 
   /**
@@ -160,7 +152,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     this.resume();
     const known = this.choose(context);
     if (known) return known;
-    await whileAwaited(this.#wait(signal, Math.min(limitMs ?? Number.POSITIVE_INFINITY, this.#settings.waitMs)));
+    await whileAwaited(this.#list.wait(signal, Math.min(limitMs ?? Number.POSITIVE_INFINITY, this.#settings.waitMs)));
     const endpoint = this.choose(context);
     if (!endpoint) throw this.#nobody();
     return endpoint;
@@ -173,37 +165,20 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
 
   /** @internal Lets the watch go; the list is kept, and the next use revives it. */
   suspend(): void {
-    if (!this.#refresh) return;
-    this.#refresh = undefined;
-    this.#staleTimer();
-    this.#halt.abort(new DiscoveryError("CLOSED", `The watch of ${this.name} is suspended`));
+    if (!this.#list.isRunning) return;
+    this.#list.stop();
     this.#rotation.park(true);
   }
 
   /** @internal Takes up the watch again if it was let go. */
   resume(): void {
-    if (this.#refresh) return;
-    if (this.#closed)
+    if (this.#list.isRunning) return;
+    if (this.#closed) {
       throw new DiscoveryError("CLOSED", `The resolver of ${this.name} was closed`, { service: this.name });
-    const { source, clock, random, refreshMs } = this.#settings;
-    this.#halt = haltSignal();
-    this.#refresh = new Refresh(
-      {
-        source,
-        service: this.name,
-        membership: this.#membership,
-        refreshMs,
-        answered: (changed, update) => this.#update(changed, update),
-        failed: (error) => {
-          this.#lastError = error;
-        },
-      },
-      { clock, random, signal: this.#halt.signal },
-    );
+    }
     this.#rotation.park(false);
     this.#idleness.reset();
-    this.#running = this.#refresh.run();
-    this.#awaitStale();
+    this.#list.start();
   }
 
   /** Ends the watch and every timer. Idempotent. */
@@ -211,8 +186,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     this.#closed = true;
     this.suspend();
     this.#rotation.close();
-    this.#answered?.();
-    await this.#running;
+    await this.#list.ended();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -222,58 +196,20 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   /** For the client: connections to these may be closed once they are idle. */
   protected endpointsLeft(_endpoints: readonly Endpoint[]): void {}
 
-  async #wait(signal: AbortSignal | undefined, limitMs: number): Promise<void> {
-    const { clock } = this.#settings;
-    const scope = { clock, signal: this.#halt.signal };
-    const answer = this.#membership.state === "unknown" ? this.#firstAnswer : this.#refresh?.nudge();
-    try {
-      await within(`list of ${this.name}`, limitMs, scope, () => untilAborted(answer ?? Promise.resolve(), signal));
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      if (DiscoveryError.is(error)) this.#lastError ??= error;
-    }
-  }
-
-  #update(changed: boolean, update: RegistryUpdate): void {
-    if (!this.#refresh) return; // suspended while the answer was on its way: a timer now would hold us for ever
-    const wasStale = this.#snapshot.stale;
-    this.#lastError = undefined;
-    if (changed || wasStale || this.#answered) this.#publish(update);
-    this.#answered?.();
-    this.#answered = undefined;
-    if (wasStale) this.emit("fresh", { snapshot: this.#snapshot });
-    this.#awaitStale();
-    if (this.heard("changed")) this.#idleness.reset();
-    else if (this.#idleness.since(this.#settings.clock.now(), this.endpoints)) this.suspend();
-  }
-
-  #publish(update: RegistryUpdate): void {
-    const before = this.#snapshot;
-    this.#snapshot = this.#takeSnapshot(false);
-    const { doubted, warming } = this.#membership;
-    this.#rotation.setInstances(this.#snapshot.instances, warming ? undefined : doubted);
-    const differs = difference(before.instances, this.#snapshot.instances);
-    if (!differs) return;
+  #published(before: Snapshot, update: RegistryUpdate): void {
     const { snapshot } = this;
+    this.#rotation.setInstances(snapshot.instances, this.#list.suspects);
+    const differs = difference(before.instances, snapshot.instances);
+    if (!differs) return;
     this.emit("changed", { snapshot, difference: differs });
     if (channels.update.hasSubscribers) {
       channels.update.publish({ service: this.name, snapshot, difference: differs, update });
     }
   }
 
-  #takeSnapshot(stale: boolean): Snapshot {
-    const { known, state, epoch, warming, doubted } = this.#membership;
-    const suspects = Object.freeze([...doubted.keys()]);
-    return Object.freeze({ service: this.name, instances: inOrder(known), state, stale, epoch, warming, suspects });
-  }
-
-  #awaitStale(): void {
-    const { clock, staleAfterMs } = this.#settings;
-    this.#staleTimer();
-    this.#staleTimer = clock.schedule(staleAfterMs, () => {
-      this.#snapshot = this.#takeSnapshot(true);
-      this.emit("stale", { snapshot: this.#snapshot, cause: this.#lastError });
-    });
+  #restIfIdle(): void {
+    if (this.heard("changed")) this.#idleness.reset();
+    else if (this.#idleness.since(this.#settings.clock.now(), this.endpoints)) this.suspend();
   }
 
   #ejected(instance: ServiceInstance, cause: EjectionCause, pauseMs: number): void {
@@ -286,10 +222,10 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     return nobodyUsable({
       service: this.name,
       registry: source.name,
-      state: this.#membership.state,
+      state: this.snapshot.state,
       endpoints: this.#rotation.all,
       waitMs,
-      cause: this.#lastError,
+      cause: this.#list.lastError,
     });
   }
 }

@@ -1,0 +1,149 @@
+import { DiscoveryError } from "../model/errors.js";
+import { inOrder, type RegistryUpdate, type Snapshot } from "../model/update.js";
+import type { Discovery } from "../registry/registry.js";
+import type { Cancel, Clock, Random } from "../runtime/clock.js";
+import { haltSignal, untilAborted, within } from "../runtime/deadline.js";
+import { Membership } from "./membership.js";
+import { Refresh } from "./refresh.js";
+
+/** What a list needs. */
+export interface LiveListOptions {
+  readonly service: string;
+  readonly source: Discovery;
+  readonly refreshMs: number;
+  readonly staleAfterMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: LiveListEvents;
+}
+
+/** What a list tells its service. */
+export interface LiveListEvents {
+  /** There is another snapshot; `before` is the one it replaces. */
+  published(before: Snapshot, update: RegistryUpdate): void;
+  /** The registry has not confirmed the list for `staleAfterMs`. */
+  stale(cause: DiscoveryError | undefined): void;
+  /** The registry confirms the list again. */
+  fresh(): void;
+  /** The registry has answered, whatever it said. */
+  answered(): void;
+}
+
+/** What the registry tells of one service, as a snapshot that is kept up to date while it is running. */
+export class LiveList {
+  readonly #options: LiveListOptions;
+  readonly #membership = new Membership();
+  readonly #firstAnswer: Promise<void>;
+  #answered: (() => void) | undefined;
+  #snapshot: Snapshot;
+  #refresh: Refresh | undefined;
+  #halt = haltSignal();
+  #running: Promise<void> = Promise.resolve();
+  #staleTimer: Cancel = () => {};
+  #lastError: DiscoveryError | undefined;
+
+  constructor(options: LiveListOptions) {
+    this.#options = options;
+    this.#firstAnswer = new Promise((resolve) => {
+      this.#answered = resolve;
+    });
+    this.#snapshot = this.#takeSnapshot(false);
+  }
+
+  /** The same object until something changes. */
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  get isRunning(): boolean {
+    return this.#refresh !== undefined;
+  }
+
+  /** Why the registry could not be heard last; undefined once it answers. */
+  get lastError(): DiscoveryError | undefined {
+    return this.#lastError;
+  }
+
+  /** Those whose absence from the list proves nothing; undefined while the registry warms up: then nobody is doubted. */
+  get suspects(): ReadonlyMap<string, unknown> | undefined {
+    return this.#membership.warming ? undefined : this.#membership.doubted;
+  }
+
+  /** Begins to keep the list up to date; it must not be running. */
+  start(): void {
+    const { source, service, clock, random, refreshMs } = this.#options;
+    this.#halt = haltSignal();
+    this.#refresh = new Refresh(
+      {
+        source,
+        service,
+        membership: this.#membership,
+        refreshMs,
+        answered: (changed, update) => this.#update(changed, update),
+        failed: (error) => {
+          this.#lastError = error;
+        },
+      },
+      { clock, random, signal: this.#halt.signal },
+    );
+    this.#running = this.#refresh.run();
+    this.#awaitStale();
+  }
+
+  /** Keeps the list as it stands and lets go of the registry. */
+  stop(): void {
+    this.#refresh = undefined;
+    this.#staleTimer();
+    this.#halt.abort(new DiscoveryError("CLOSED", `The watch of ${this.#options.service} is suspended`));
+  }
+
+  /** Resolves when nothing of it runs any more; whoever waits for the first list need wait no longer. */
+  async ended(): Promise<void> {
+    this.#answered?.();
+    await this.#running;
+  }
+
+  /** Waits for the first list, or else asks once more; a failure is kept in `lastError`. */
+  async wait(signal: AbortSignal | undefined, limitMs: number): Promise<void> {
+    const { clock, service } = this.#options;
+    const scope = { clock, signal: this.#halt.signal };
+    const answer = this.#membership.state === "unknown" ? this.#firstAnswer : this.#refresh?.nudge();
+    try {
+      await within(`list of ${service}`, limitMs, scope, () => untilAborted(answer ?? Promise.resolve(), signal));
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      if (DiscoveryError.is(error)) this.#lastError ??= error;
+    }
+  }
+
+  #update(changed: boolean, update: RegistryUpdate): void {
+    if (!this.#refresh) return; // suspended while the answer was on its way: a timer now would hold us for ever
+    const before = this.#snapshot;
+    this.#lastError = undefined;
+    if (changed || before.stale || this.#answered) {
+      this.#snapshot = this.#takeSnapshot(false);
+      this.#options.events.published(before, update);
+    }
+    this.#answered?.();
+    this.#answered = undefined;
+    if (before.stale) this.#options.events.fresh();
+    this.#awaitStale();
+    this.#options.events.answered();
+  }
+
+  #takeSnapshot(stale: boolean): Snapshot {
+    const { known, state, epoch, warming, doubted } = this.#membership;
+    const { service } = this.#options;
+    const suspects = Object.freeze([...doubted.keys()]);
+    return Object.freeze({ service, instances: inOrder(known), state, stale, epoch, warming, suspects });
+  }
+
+  #awaitStale(): void {
+    const { clock, staleAfterMs, events } = this.#options;
+    this.#staleTimer();
+    this.#staleTimer = clock.schedule(staleAfterMs, () => {
+      this.#snapshot = this.#takeSnapshot(true);
+      events.stale(this.#lastError);
+    });
+  }
+}
