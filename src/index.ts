@@ -57,17 +57,16 @@ export type {
   ClientOptions,
   HostRule,
 } from "./client/options.js";
-export type {
-  ResolverClient,
-  ResolverClientOptions,
-  ServiceOptions,
-} from "./client/resolver-client.js";
+export type { ResolverClient, ResolverClientOptions } from "./client/resolver-client.js";
 export type {
   ServiceClient,
   ServiceFetchInit,
   ServiceRequestOptions,
 } from "./client/service-client.js";
+export type { ServiceOptions } from "./client/service-options.js";
+export type { ExplainedInstance, Explanation } from "./consumer/explanation.js";
 export type { Resolver } from "./consumer/resolver.js";
+export type { RoutingOptions } from "./consumer/routing.js";
 export type { Selection } from "./consumer/selection.js";
 export type {
   PickOptions,

@@ -14,8 +14,8 @@ export class EarliestTurn {
   readonly #heap: Uint32Array;
 
   constructor(members: readonly Endpoint[], random: Xorshift32) {
-    this.#endpoints = members.filter(({ instance }) => instance.weight > 0);
-    this.#stride = Float64Array.from(this.#endpoints, ({ instance }) => 1 / instance.weight);
+    this.#endpoints = members.filter(({ weight }) => weight > 0);
+    this.#stride = Float64Array.from(this.#endpoints, ({ weight }) => 1 / weight);
     this.#due = this.#stride.map((stride) => stride * random.fraction());
     this.#heap = Uint32Array.from(this.#endpoints, (_, index) => index);
     for (let parent = this.#heap.length >> 1; parent >= 0; parent--) this.#sink(parent);

@@ -12,10 +12,10 @@ const DECIMALS = 1_000;
  * does it: 5, 1, 1 becomes a a b a c a a. Undefined if the round would be too long to keep (see `EarliestTurn`).
  */
 export function smoothOrder(members: readonly Endpoint[]): readonly Endpoint[] | undefined {
-  const first = members[0]?.instance.weight;
-  if (members.every(({ instance }) => instance.weight === first)) return members; // also when all are 0
-  const weighted = members.filter(({ instance }) => instance.weight > 0);
-  const units = weighted.map(({ instance }) => Math.max(1, Math.round(instance.weight * DECIMALS)));
+  const first = members[0]?.weight;
+  if (members.every(({ weight }) => weight === first)) return members; // also when all are 0
+  const weighted = members.filter(({ weight }) => weight > 0);
+  const units = weighted.map(({ weight }) => Math.max(1, Math.round(weight * DECIMALS)));
   const divisor = units.reduce(greatestCommonDivisor);
   const counts = units.map((unit) => unit / divisor);
   const total = counts.reduce((sum, count) => sum + count, 0);

@@ -15,6 +15,8 @@ export interface AttemptOwner {
   now(): number;
   /** It no longer waits for headers: they are here, or never will be. */
   settled(attempt: Attempt): void;
+  /** The instance answered 429 or 503; it may have said for how long to leave it alone. */
+  overloaded(attempt: Attempt, headers: readonly Buffer[]): void;
   /** Headers are about to be delivered: nothing can be tried elsewhere any more. */
   delivering(): void;
   /** May a response of this status be dropped, and the call made elsewhere? */
@@ -75,7 +77,9 @@ export class Attempt extends Deadline implements Handler {
   onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean {
     const { handler } = this.#owner;
     if (status < 200) return handler.onHeaders?.(status, headers, resume, statusText) ?? true;
-    this.#settle(outcomeOf(status), this.#latency());
+    const outcome = outcomeOf(status);
+    if (outcome === "overloaded") this.#owner.overloaded(this, headers);
+    this.#settle(outcome, this.#latency());
     if (worthRetrying(status) && this.#owner.mayDrop(this)) {
       this.#discarded = 0;
       return true;

@@ -11,6 +11,7 @@ import { givenUp, isIdempotent, isReplayable } from "./failure.js";
 import { type Handler, olderForm } from "./handler.js";
 import type { CallOptions, CallSettings } from "./options.js";
 import type { Pools } from "./pools.js";
+import { retryAfterMs } from "./retry-after.js";
 import type { RetryBudget } from "./retry-budget.js";
 
 /** Between two tries: short, because the next one goes to another instance. */
@@ -72,6 +73,10 @@ export class Call implements AttemptOwner {
   settled(attempt: Attempt): void {
     this.#caller.ground.deadlines.remove(attempt);
     this.#caller.ground.lag.left();
+  }
+
+  overloaded({ endpoint }: Attempt, headers: readonly Buffer[]): void {
+    endpoint.ejection.askedMs = retryAfterMs(headers, this.#caller.ground.clock.wall());
   }
 
   delivering(): void {

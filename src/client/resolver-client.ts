@@ -1,7 +1,4 @@
-import { type Balancer, isBalancer } from "../balancer/balancer.js";
-import { roundRobin } from "../balancer/round-robin.js";
 import { Resolver } from "../consumer/resolver.js";
-import { EJECTION, type EjectionOptions } from "../endpoint/ejection.js";
 import { invalid, numberIn, serviceName } from "../model/fields.js";
 import type { Discovery } from "../registry/registry.js";
 import { type Clock, type Random, systemClock, systemRandom } from "../runtime/clock.js";
@@ -10,25 +7,24 @@ import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
 import type { Ground } from "./call.js";
 import { Deadlines } from "./deadlines.js";
 import { ServiceDispatcher } from "./dispatcher.js";
-import { type CallDefaults, type ClientOptions, callSettings, hostRule } from "./options.js";
+import { type ClientOptions, hostRule } from "./options.js";
 import { Pools } from "./pools.js";
 import { ServiceClient } from "./service-client.js";
+import {
+  type CheckedService,
+  routingIn,
+  SERVICE_KEYS,
+  type ServiceOptions,
+  STANDARD,
+  serviceSettings,
+} from "./service-options.js";
 
 const DAY_MS = 86_400_000;
-const SERVICE_KEYS = ["balancer", "timeoutMs", "tryTimeoutMs", "tries", "ejection"];
 const KEYS = [
   ...SERVICE_KEYS,
   ...["services", "refreshMs", "staleAfterMs", "idleMs", "waitMs", "maxServices"],
   ...["hosts", "connections", "authority", "clock", "random"],
 ];
-
-/** What can be set for one service. */
-export interface ServiceOptions extends CallDefaults {
-  /** @default roundRobin() */
-  readonly balancer?: Balancer;
-  /** When an endpoint is taken out of rotation. @default see {@link EjectionOptions} */
-  readonly ejection?: Partial<EjectionOptions>;
-}
 
 /** How a resolver works; the registry apart, everything has a default. */
 export interface ResolverClientOptions extends ServiceOptions, ClientOptions {
@@ -66,7 +62,6 @@ export class ResolverClient extends Resolver<ServiceClient> {
     const clock = options.clock ?? systemClock;
     const random = functionOr("resolver.random", options.random, systemRandom);
     const ground = groundFor(options, clock, random);
-    const perService = servicesIn(options);
     const common = {
       source,
       clock,
@@ -76,18 +71,13 @@ export class ResolverClient extends Resolver<ServiceClient> {
       idleMs: durationMs("resolver.idleMs", options.idleMs, 600_000, 1_000, DAY_MS),
       waitMs: durationMs("resolver.waitMs", options.waitMs, 5_000, 0, DAY_MS),
     };
-    const defaults = callSettings("resolver", options);
-    const balancer = balancerOr("resolver.balancer", options.balancer, roundRobin());
-    const ejection = ejectionOr("resolver.ejection", options.ejection, EJECTION);
+    const defaults = serviceSettings("resolver", options, STANDARD);
+    const perService = servicesIn(options, defaults);
     super({
       maxServices: durationMs("resolver.maxServices", options.maxServices, 1_000, 1, 1_000_000),
-      settingsFor: (name) => ({
-        ...common,
-        balancer: perService.get(name)?.balancer ?? balancer,
-        ejection: ejectionOr(`resolver.services.${name}.ejection`, perService.get(name)?.ejection, ejection),
-      }),
+      settingsFor: (name) => ({ ...common, ...(perService.get(name) ?? defaults) }),
       create: (name, settings) => {
-        const calls = callSettings(`resolver.services.${name}`, perService.get(name) ?? {}, defaults);
+        const { calls } = perService.get(name) ?? defaults;
         return new ServiceClient(name, settings, ground, calls);
       },
     });
@@ -125,39 +115,15 @@ function groundFor(options: ClientOptions, clock: Clock, random: Ground["random"
 }
 
 /** Checks everything at once: a mistake in a rarely used service must not wait for its first call. */
-function servicesIn({ services = {} }: ResolverClientOptions): ReadonlyMap<string, ServiceOptions> {
+function servicesIn(options: ResolverClientOptions, defaults: CheckedService): ReadonlyMap<string, CheckedService> {
+  const { services = {} } = options;
   if (typeof services !== "object" || services === null) throw invalid("resolver.services", services, "an object");
-  const checked = new Map<string, ServiceOptions>();
-  for (const [given, options] of Object.entries(services)) {
+  const checked = new Map<string, CheckedService>();
+  for (const [given, own] of Object.entries(services)) {
     const path = `resolver.services.${given}`;
     const name = serviceName(path, given);
-    knownKeys(path, options, SERVICE_KEYS);
-    callSettings(path, options);
-    ejectionOr(`${path}.ejection`, options.ejection, EJECTION);
-    balancerOr(`${path}.balancer`, options.balancer, roundRobin());
-    checked.set(name, options);
+    knownKeys(path, own, SERVICE_KEYS);
+    checked.set(name, serviceSettings(path, { ...routingIn(options), ...own }, defaults));
   }
   return checked;
-}
-
-function balancerOr(path: string, given: Balancer | undefined, fallback: Balancer): Balancer {
-  if (given === undefined) return fallback;
-  if (!isBalancer(given)) throw invalid(path, given, "a balancer, such as roundRobin()");
-  return given;
-}
-
-function ejectionOr(path: string, given: Partial<EjectionOptions> | undefined, base: EjectionOptions): EjectionOptions {
-  if (given === undefined) return base;
-  knownKeys(path, given, Object.keys(EJECTION));
-  const { consecutiveFailures } = given;
-  return {
-    consecutiveFailures:
-      consecutiveFailures === undefined
-        ? base.consecutiveFailures
-        : numberIn(`${path}.consecutiveFailures`, consecutiveFailures, 1, 1_000_000, true),
-    baseMs: durationMs(`${path}.baseMs`, given.baseMs, base.baseMs, 1, DAY_MS),
-    maxMs: durationMs(`${path}.maxMs`, given.maxMs, base.maxMs, 1, DAY_MS),
-    refusedBaseMs: durationMs(`${path}.refusedBaseMs`, given.refusedBaseMs, base.refusedBaseMs, 1, DAY_MS),
-    refusedMaxMs: durationMs(`${path}.refusedMaxMs`, given.refusedMaxMs, base.refusedMaxMs, 1, DAY_MS),
-  };
 }

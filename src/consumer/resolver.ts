@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import type { Balancer } from "../balancer/balancer.js";
 import { DiscoveryError } from "../model/errors.js";
 import { serviceName } from "../model/fields.js";
+import type { Explanation } from "./explanation.js";
 import type { Service, ServiceSettings } from "./service.js";
 
 /** How a resolver makes and bounds its services. */
@@ -44,8 +45,13 @@ export class Resolver<S extends Service = Service> implements AsyncDisposable {
   }
 
   /** Changes the balancer of one service from the next pick on; what was measured is kept. */
-  setBalancer(name: string, balancer: Balancer): void {
+  setBalancer(name: string, balancer: Balancer | string): void {
     this.service(name).setBalancer(balancer);
+  }
+
+  /** Why a service's calls go where they go; see {@link Service.explain}. */
+  explain(name: string): Explanation {
+    return this.service(name).explain();
   }
 
   /** Ends every watch. Idempotent. */

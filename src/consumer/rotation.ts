@@ -1,16 +1,16 @@
-import { type Balancer, isBalancer, type PickContext, type Picker } from "../balancer/balancer.js";
+import type { Balancer, PickContext, Picker } from "../balancer/balancer.js";
 import type { EjectionCause, EjectionOptions } from "../endpoint/ejection.js";
 import { type Endpoint, type EndpointWatcher, type Outcome, reconcile } from "../endpoint/endpoint.js";
-import { invalid } from "../model/fields.js";
 import { byId, type ServiceInstance } from "../model/instance.js";
 import type { Cancel, Clock, Random } from "../runtime/clock.js";
-import { type Eligible, eligible } from "./eligible.js";
+import { type Eligible, eligible, type Moment, NOBODY, type Note } from "./eligible.js";
+import { Outliers } from "./outliers.js";
+import type { Routing } from "./routing.js";
+import { RAMP_STEPS } from "./stages/slow-start.js";
 
-/** A trial whose caller never reports is given to the next one after this, in milliseconds: a call's default limit. */
-const TRIAL_MS = 30_000;
-/** At most this share of a service is ejected for failing; the refused do not count (C-7 of the guarantees). */
-const MAX_EJECTED_SHARE = 0.5;
 const MAX_SEED = 2 ** 32;
+/** So often the balancer is asked for somebody below the limit; after that everybody is looked at in turn. */
+const ASKED = 3;
 
 /** What a rotation tells its service. */
 export interface RotationEvents {
@@ -25,6 +25,7 @@ export interface RotationEvents {
 /** What a rotation needs. */
 export interface RotationOptions {
   readonly balancer: Balancer;
+  readonly routing: Routing;
   readonly ejection: EjectionOptions;
   readonly clock: Clock;
   readonly random: Random;
@@ -38,18 +39,42 @@ export interface RotationOptions {
 export class Rotation implements EndpointWatcher {
   readonly #options: RotationOptions;
   readonly #endpoints = new Map<string, Endpoint>();
-  readonly #pauses = new Map<Endpoint, Cancel>();
-  readonly #trials: Endpoint[] = [];
+  readonly #outliers: Outliers;
+  readonly #limit: number;
+  readonly #seed: number;
   #all: readonly Endpoint[] = [];
-  #eligible: Eligible = eligible([]);
+  #eligible: Eligible = NOBODY;
   #balancer: Balancer;
   #picker: Picker;
+  #plain = true;
   #parked = false;
+  #firstAt = Number.POSITIVE_INFINITY;
+  #nextStep: Cancel | undefined;
 
   constructor(options: RotationOptions) {
+    const { ejection, clock, random, balancer, routing } = options;
     this.#options = options;
-    this.#balancer = options.balancer;
-    this.#picker = this.#newPicker(options.balancer);
+    this.#limit = routing.maxInFlight;
+    this.#seed = Math.floor(random() * MAX_SEED);
+    this.#outliers = new Outliers({
+      ejection,
+      clock,
+      random,
+      all: () => this.#all,
+      panic: () => this.#eligible.panic,
+      ejected: (endpoint, cause, pauseMs) => {
+        this.refresh();
+        options.events.ejected(endpoint, cause, pauseMs);
+      },
+      readmitted: (endpoint) => {
+        this.refresh();
+        options.events.readmitted(endpoint);
+      },
+      trials: () => this.#settle(),
+    });
+    this.#balancer = balancer;
+    this.#picker = this.#newPicker(balancer);
+    this.#settle();
   }
 
   get all(): readonly Endpoint[] {
@@ -64,14 +89,19 @@ export class Rotation implements EndpointWatcher {
     return this.#balancer;
   }
 
+  /** Whether somebody could be picked, were not everybody at the limit of calls in flight. */
+  get isFull(): boolean {
+    const { usable } = this.#eligible;
+    return usable.length > 0 && usable.every(({ load }) => load.inFlight >= this.#limit);
+  }
+
   /** Whose turn it is; undefined if nobody is usable who was not tried. Allocates nothing. */
   choose(context: PickContext | undefined): Endpoint | undefined {
-    return this.#trials.length === 0 ? this.#picker.pick(context) : this.#onTrial(context);
+    return this.#plain ? this.#picker.pick(context) : this.#chooseCarefully(context);
   }
 
   /** Changes the balancer; endpoints keep everything measured. */
   setBalancer(balancer: Balancer): void {
-    if (!isBalancer(balancer)) throw invalid("balancer", balancer, "a balancer, such as roundRobin()");
     this.#balancer = balancer;
     this.#picker = this.#newPicker(balancer);
     if (!this.#parked) this.#picker.update(this.#all, this.#eligible.usable);
@@ -79,22 +109,26 @@ export class Rotation implements EndpointWatcher {
 
   /** Brings the endpoints in line with what the registry tells. */
   setInstances(instances: readonly ServiceInstance[], suspects: ReadonlyMap<string, unknown> | undefined): void {
-    const left = reconcile(this.#endpoints, instances, this.#options.clock.now(), this);
+    const now = this.#options.clock.now();
+    if (instances.length > 0) this.#firstAt = Math.min(this.#firstAt, now);
+    const left = reconcile(this.#endpoints, instances, now, this);
     this.#all = [...this.#endpoints.values()].sort((a, b) => byId(a.instance, b.instance));
-    for (const endpoint of left) this.#forget(endpoint);
+    for (const endpoint of left) this.#outliers.forget(endpoint);
     for (const endpoint of this.#all) {
       endpoint.suspect = suspects?.has(endpoint.instance.id) ?? false;
-      if (endpoint.ejection.cause === undefined) this.#forget(endpoint); // a new life: its pause is over
+      if (endpoint.ejection.cause === undefined) this.#outliers.forget(endpoint); // a new life: its pause is over
     }
     this.refresh();
     if (left.length > 0) this.#options.events.left(left);
   }
 
-  /** Works out anew who is usable. */
+  /** Works out anew who is usable, and what each counts. */
   refresh(): void {
     const before = this.#eligible.panic;
-    this.#eligible = eligible(this.#all);
+    this.#eligible = eligible(this.#all, this.#options.routing, this.#moment());
+    weigh(this.#all, this.#eligible);
     if (!this.#parked) this.#picker.update(this.#all, this.#eligible.usable);
+    if (this.#eligible.ramping) this.#stepLater();
     if (this.#eligible.panic !== before) this.#options.events.panic(this.#eligible.panic);
   }
 
@@ -102,84 +136,70 @@ export class Rotation implements EndpointWatcher {
   park(parked: boolean): void {
     this.#parked = parked;
     this.#picker.update(this.#all, parked ? [] : this.#eligible.usable);
+    this.#settle();
+  }
+
+  /** Goes through the stages once more, for whoever wants to know who is left out, and why. */
+  explain(note: Note): void {
+    eligible(this.#all, this.#options.routing, this.#moment(), note);
   }
 
   /** Lets go of every timer. */
   close(): void {
-    for (const cancel of this.#pauses.values()) cancel();
-    this.#pauses.clear();
-    this.#trials.length = 0;
+    this.#outliers.close();
+    this.#nextStep?.();
+    this.#settle();
   }
 
   judged(endpoint: Endpoint, outcome: Outcome): void {
     if (this.#endpoints.get(endpoint.instance.id) !== endpoint) return; // it has left meanwhile
-    const { ejection } = endpoint;
-    if (outcome === "success") {
-      if (!ejection.succeeded(this.#eligible.panic)) return;
-      this.#forget(endpoint);
-      this.refresh();
-      this.#options.events.readmitted(endpoint);
-    } else if (outcome === "cancelled") {
-      if (ejection.onTrial) this.#askForTrial(endpoint); // the trial said nothing: the next call is one
-    } else {
-      const cause = ejection.failed(outcome === "refused", this.#options.ejection);
-      if (cause) this.#eject(endpoint, cause);
-    }
+    this.#outliers.judge(endpoint, outcome);
   }
 
-  #eject(endpoint: Endpoint, cause: EjectionCause): void {
-    const { ejection } = endpoint;
-    if (cause === "failing" && ejection.cause === undefined && !this.#mayEject()) return;
-    const again = ejection.cause !== undefined;
-    const pauseMs = ejection.eject(cause, this.#options.ejection, this.#options.random);
-    this.#after(endpoint, pauseMs);
-    if (again) return;
-    this.refresh();
-    this.#options.events.ejected(endpoint, cause, pauseMs);
-  }
-
-  /** Never more than half of the service, never the last. */
-  #mayEject(): boolean {
-    let failing = 0;
-    let left = 0;
-    for (const { ejection } of this.#all) {
-      if (ejection.cause === undefined) left++;
-      else if (ejection.cause === "failing") failing++;
-    }
-    return left > 1 && failing + 1 <= this.#all.length * MAX_EJECTED_SHARE;
-  }
-
-  #after(endpoint: Endpoint, pauseMs: number): void {
-    this.#pauses.get(endpoint)?.();
-    this.#pauses.set(
-      endpoint,
-      this.#options.clock.schedule(pauseMs, () => this.#askForTrial(endpoint)),
-    );
-  }
-
-  #askForTrial(endpoint: Endpoint): void {
-    endpoint.ejection.onTrial = false;
-    if (!this.#trials.includes(endpoint)) this.#trials.push(endpoint);
+  /** Whether there is nothing to heed but the balancer: asked here, so that a pick need not. */
+  #settle(): void {
+    const isLimited = this.#limit !== Number.POSITIVE_INFINITY;
+    this.#plain = this.#parked || (!isLimited && !this.#outliers.onTrial);
   }
 
   /** The next call to a service with somebody on trial is the trial; if it fails, it goes on elsewhere. */
-  #onTrial(context: PickContext | undefined): Endpoint | undefined {
-    const endpoint = this.#trials[0] as Endpoint;
-    if (this.#parked || context?.tried?.includes(endpoint)) return this.#picker.pick(context);
-    this.#trials.shift();
-    endpoint.ejection.onTrial = true;
-    this.#after(endpoint, TRIAL_MS);
-    return endpoint;
+  #chooseCarefully(context: PickContext | undefined): Endpoint | undefined {
+    const trial = this.#outliers.nextTrial(context);
+    if (trial) return trial;
+    const first = this.#picker.pick(context);
+    return first === undefined || first.load.inFlight < this.#limit ? first : this.#belowLimit(first, context);
   }
 
-  #forget(endpoint: Endpoint): void {
-    this.#pauses.get(endpoint)?.();
-    this.#pauses.delete(endpoint);
-    const index = this.#trials.indexOf(endpoint);
-    if (index >= 0) this.#trials.splice(index, 1);
+  #belowLimit(first: Endpoint, context: PickContext | undefined): Endpoint | undefined {
+    const tried = [...(context?.tried ?? []), first];
+    for (let asked = 1; asked < ASKED; asked++) {
+      const next = this.#picker.pick({ key: context?.key, tried });
+      if (next === undefined || next.load.inFlight < this.#limit) return next;
+      tried.push(next);
+    }
+    return this.#eligible.usable.find((one) => one.load.inFlight < this.#limit && !tried.includes(one));
+  }
+
+  #moment(): Moment {
+    return { now: this.#options.clock.now(), firstAt: this.#firstAt, seed: this.#seed };
+  }
+
+  /** Weights of those who warm up grow in steps. */
+  #stepLater(): void {
+    if (this.#nextStep) return;
+    const { clock, routing } = this.#options;
+    this.#nextStep = clock.schedule(routing.slowStartMs / RAMP_STEPS, () => {
+      this.#nextStep = undefined;
+      this.refresh();
+    });
   }
 
   #newPicker(balancer: Balancer): Picker {
     return balancer.create(Math.floor(this.#options.random() * MAX_SEED));
   }
+}
+
+function weigh(all: readonly Endpoint[], { usable, weights }: Eligible): void {
+  for (const endpoint of all) endpoint.weight = endpoint.instance.weight;
+  if (weights) for (const [index, endpoint] of usable.entries()) endpoint.weight = weights[index] as number;
 }

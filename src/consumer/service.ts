@@ -8,10 +8,13 @@ import type { Discovery } from "../registry/registry.js";
 import { type Clock, type Random, whileAwaited } from "../runtime/clock.js";
 import { channels } from "../runtime/diagnostics.js";
 import { Emitter } from "../runtime/emitter.js";
+import { balancerFrom } from "./balancer-from.js";
+import { Explanation } from "./explanation.js";
 import { Idleness } from "./idleness.js";
 import { LiveList } from "./live-list.js";
 import { nobodyUsable } from "./nobody.js";
 import { Rotation } from "./rotation.js";
+import type { Routing } from "./routing.js";
 import { Selection } from "./selection.js";
 
 /** What can befall a service in a consumer's eyes. */
@@ -36,6 +39,7 @@ export type ServiceEvents = {
 export interface ServiceSettings {
   readonly source: Discovery;
   readonly balancer: Balancer;
+  readonly routing: Routing;
   readonly ejection: EjectionOptions;
   readonly refreshMs: number;
   readonly staleAfterMs: number;
@@ -105,9 +109,19 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     return this.snapshot.instances;
   }
 
-  /** Changes the balancer from the next pick on; what was measured is kept. */
-  setBalancer(balancer: Balancer): void {
-    this.#rotation.setBalancer(balancer);
+  /**
+   * Changes the balancer, given as a value or by name, from the next pick on; what was measured is kept, and so is
+   * everything the options say of filters, zone, split and the like.
+   *
+   * @throws {DiscoveryError} `INVALID_OPTION` if it is none
+   */
+  setBalancer(balancer: Balancer | string): void {
+    this.#rotation.setBalancer(balancerFrom("balancer", balancer));
+  }
+
+  /** Says for each known instance which stage keeps it in or out, and why: plain data, and as a string for people. */
+  explain(): Explanation {
+    return new Explanation(this.#settings.source.name, this.snapshot, this.#rotation, this.#settings.clock.now());
   }
 
   /**
@@ -125,7 +139,8 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
    * is over.
    *
    * @throws {DiscoveryError} `SERVICE_UNKNOWN`: no registry knows the name · `NO_INSTANCES`: nobody is usable, with
-   * `counts` · `UNAVAILABLE`: no registry has answered yet · `CLOSED`
+   * `counts` · `NO_MATCH`: the filters leave nobody · `OVERLOADED`: all are at `maxInFlight` · `UNAVAILABLE`: no
+   * registry has answered yet · `CLOSED`
    */
   async pick(options: PickOptions = {}): Promise<Selection> {
     const endpoint = this.choose(options) ?? (await this.chooseEventually(options, options.signal));
@@ -152,6 +167,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     this.resume();
     const known = this.choose(context);
     if (known) return known;
+    if (this.#rotation.isFull) throw this.#nobody(); // waiting is the caller's to decide
     await whileAwaited(this.#list.wait(signal, Math.min(limitMs ?? Number.POSITIVE_INFINITY, this.#settings.waitMs)));
     const endpoint = this.choose(context);
     if (!endpoint) throw this.#nobody();
@@ -218,12 +234,14 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   }
 
   #nobody(): DiscoveryError {
-    const { source, waitMs } = this.#settings;
+    const { source, routing, waitMs } = this.#settings;
     return nobodyUsable({
       service: this.name,
       registry: source.name,
       state: this.snapshot.state,
       endpoints: this.#rotation.all,
+      routing,
+      isFull: this.#rotation.isFull,
       waitMs,
       cause: this.#list.lastError,
     });

@@ -24,12 +24,15 @@ export class Endpoint {
   readonly ejection = new Ejection();
   /** True when the registry no longer lists it, and its silence proves nothing. */
   suspect = false;
+  /** Its share of calls relative to the others: the instance's own weight times what slow start, zone and split make of it. */
+  weight = 0.5;
   /** When this process first saw this life of it. */
   addedAt: number;
   readonly #watcher: EndpointWatcher;
 
   constructor(instance: ServiceInstance, now: number, watcher: EndpointWatcher) {
     this.instance = instance;
+    this.weight = instance.weight; // the field stays a double, whatever it is given
     this.addedAt = now;
     this.#watcher = watcher;
   }
@@ -55,6 +58,7 @@ export class Endpoint {
       if (succeeded && this.ejection.cause === undefined) {
         this.ejection.failuresInRow = 0;
         this.ejection.times = 0;
+        this.ejection.successes++;
         return;
       }
     } else if (!this.ejection.onTrial) return;
@@ -73,6 +77,7 @@ export class Endpoint {
       this.addedAt = now;
     }
     this.instance = instance;
+    this.weight = instance.weight;
   }
 }
 

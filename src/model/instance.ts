@@ -12,7 +12,8 @@ import {
 
 const DECLARED = ["starting", "healthy", "draining"] as const;
 const STATUSES = ["healthy", "unstable", "draining", "failed", "starting"] as const;
-const PROTOCOLS = ["http", "https", "grpc", "tcp"] as const;
+/** Every way an instance can be spoken to. */
+export const PROTOCOLS = ["http", "https", "grpc", "tcp"] as const;
 
 /** What an agent may say of itself. */
 export type DeclaredStatus = (typeof DECLARED)[number];

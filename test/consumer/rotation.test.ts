@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, it } from "vitest";
 import { roundRobin } from "../../src/balancer/round-robin.js";
 import { Rotation } from "../../src/consumer/rotation.js";
+import { type RoutingOptions, routingFrom } from "../../src/consumer/routing.js";
 import { EJECTION } from "../../src/endpoint/ejection.js";
 import type { Endpoint, Outcome } from "../../src/endpoint/endpoint.js";
 import { defineInstance, type InstanceStatus } from "../../src/index.js";
@@ -43,6 +44,89 @@ describe("a rotation", () => {
     assert.equal(sick.ejection.cause, undefined);
     for (let call = 0; call < 5; call++) finish(sick, "overloaded");
     assert.equal(sick.ejection.cause, "failing");
+  });
+
+  it("is left when most of twenty calls within ten seconds fail, though never five in a row", async () => {
+    const { clock, rotation } = make(3);
+    const [sick] = rotation.all as [Endpoint];
+    for (let call = 0; call < 19; call++) {
+      finish(sick, call % 4 === 3 ? "success" : "failure");
+      await clock.advance(100);
+    }
+    assert.equal(sick.ejection.cause, undefined, "nineteen are too few to tell");
+    for (let call = 0; call < 2; call++) finish(sick, "failure");
+    assert.equal(sick.ejection.cause, "failing");
+  });
+
+  it("is not left by calls that mostly succeed, nor by failures that lie far apart", async () => {
+    const { clock, rotation } = make(3);
+    const [tired] = rotation.all as [Endpoint];
+    for (let call = 0; call < 100; call++) {
+      finish(tired, call % 5 < 2 ? "failure" : "success");
+      await clock.advance(50);
+    }
+    assert.equal(tired.ejection.cause, undefined, "three of five succeed");
+    await clock.advance(10_000);
+    for (let call = 0; call < 40; call++) {
+      finish(tired, call % 4 === 3 ? "success" : "failure");
+      await clock.advance(1_000);
+    }
+    assert.equal(tired.ejection.cause, undefined, "ten calls in ten seconds are too few");
+  });
+
+  it("counts the successes before a burst of failures, as far as they lie within ten seconds", async () => {
+    const { clock, rotation } = make(3);
+    const [busy] = rotation.all as [Endpoint];
+    finish(busy, "failure");
+    for (let call = 0; call < 1_000; call++) {
+      finish(busy, "success");
+      await clock.advance(20);
+    }
+    for (let call = 0; call < 40; call++) finish(busy, call % 4 === 3 ? "success" : "failure");
+    assert.equal(busy.ejection.cause, undefined, "500 of the last 540 succeeded");
+  });
+
+  it("is left alone for as long as it asked, a minute at most, and then tried", async () => {
+    const { clock, rotation, events } = make(4);
+    const [first, second] = rotation.all as [Endpoint, Endpoint];
+    first.ejection.askedMs = 3_000;
+    finish(first, "overloaded");
+    second.ejection.askedMs = 86_400_000;
+    finish(second, "overloaded");
+    assert.deepEqual(events, ["ejected overloaded 3375", "ejected overloaded 60000"]);
+    await clock.advance(3_300);
+    assert.ok(!picked(rotation, 20).has(first));
+    await clock.advance(100);
+    assert.ok(picked(rotation, 20).has(first));
+    finish(first, "success");
+    assert.equal(first.ejection.cause, undefined);
+  });
+
+  it("leaves nobody alone who would be more than half", () => {
+    const { rotation } = make(4);
+    for (const endpoint of rotation.all) {
+      endpoint.ejection.askedMs = 3_000;
+      finish(endpoint, "overloaded");
+    }
+    assert.equal(rotation.all.filter(({ ejection }) => ejection.cause === "overloaded").length, 2);
+  });
+
+  it("picks nobody above the limit of calls in flight, and nobody at all when all are at it", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 4 }), (count, maxInFlight) => {
+        const { rotation } = make(count, [], { maxInFlight });
+        for (let call = 0; call < count * maxInFlight; call++) {
+          assert.equal(rotation.isFull, false);
+          choose(rotation).begin();
+        }
+        assert.ok(rotation.all.every(({ load }) => load.inFlight === maxInFlight));
+        assert.equal(rotation.choose(undefined), undefined);
+        assert.equal(rotation.isFull, true);
+        rotation.all[0]?.end();
+        assert.equal(rotation.choose(undefined), rotation.all[0]);
+        assert.equal(rotation.choose({ tried: [rotation.all[0] as Endpoint] }), undefined);
+      }),
+    );
   });
 
   it("never loses more than half to failures, nor its last one", () => {
@@ -107,11 +191,12 @@ describe("a rotation", () => {
   });
 });
 
-function make(count: number, statuses: readonly InstanceStatus[] = []) {
+function make(count: number, statuses: readonly InstanceStatus[] = [], routing: RoutingOptions = {}) {
   const clock = new ManualClock();
   const events: string[] = [];
   const rotation = new Rotation({
     balancer: roundRobin(),
+    routing: routingFrom("test", routing),
     ejection: EJECTION,
     clock,
     random: () => 0.5,

@@ -1,0 +1,78 @@
+import type { Balancer } from "../balancer/balancer.js";
+import { roundRobin } from "../balancer/round-robin.js";
+import { balancerFrom } from "../consumer/balancer-from.js";
+import { ANYWHERE, ROUTING_KEYS, type Routing, type RoutingOptions, routingFrom } from "../consumer/routing.js";
+import { EJECTION, type EjectionOptions } from "../endpoint/ejection.js";
+import { numberIn } from "../model/fields.js";
+import { durationMs, knownKeys } from "../runtime/options.js";
+import { type CallDefaults, type CallSettings, callSettings } from "./options.js";
+
+const DAY_MS = 86_400_000;
+
+/** What can be set for one service, or for all. */
+export interface ServiceOptions extends CallDefaults, RoutingOptions {
+  /** A balancer, or its name. @default roundRobin() */
+  readonly balancer?: Balancer | string;
+  /** When an endpoint is taken out of rotation. @default see {@link EjectionOptions} */
+  readonly ejection?: Partial<EjectionOptions>;
+}
+
+/** The names of all options of {@link ServiceOptions}. */
+export const SERVICE_KEYS: readonly string[] = [
+  ...["balancer", "timeoutMs", "tryTimeoutMs", "tries", "ejection"],
+  ...ROUTING_KEYS,
+];
+
+/** The same, checked, with all defaults filled in. */
+export interface CheckedService {
+  readonly balancer: Balancer;
+  readonly routing: Routing;
+  readonly ejection: EjectionOptions;
+  readonly calls: CallSettings;
+}
+
+/** What holds where nothing is said. */
+export const STANDARD: CheckedService = {
+  balancer: roundRobin(),
+  routing: ANYWHERE,
+  ejection: EJECTION,
+  calls: callSettings("resolver", {}),
+};
+
+/** Fills in what is not given. @throws {DiscoveryError} `INVALID_OPTION`, naming the option */
+export function serviceSettings(path: string, options: ServiceOptions, base: CheckedService): CheckedService {
+  const { balancer } = options;
+  return {
+    balancer: balancer === undefined ? base.balancer : balancerFrom(`${path}.balancer`, balancer),
+    routing: routingFrom(path, options),
+    ejection: ejectionFrom(`${path}.ejection`, options.ejection, base.ejection),
+    calls: callSettings(path, options, base.calls),
+  };
+}
+
+/** The part of the options that says which instances are called. */
+export function routingIn(options: RoutingOptions): RoutingOptions {
+  return Object.fromEntries(ROUTING_KEYS.filter((key) => options[key] !== undefined).map((key) => [key, options[key]]));
+}
+
+function ejectionFrom(
+  path: string,
+  given: Partial<EjectionOptions> | undefined,
+  base: EjectionOptions,
+): EjectionOptions {
+  if (given === undefined) return base;
+  knownKeys(path, given, Object.keys(EJECTION));
+  const number = (name: keyof EjectionOptions, min: number, max: number, whole = false): number =>
+    given[name] === undefined ? base[name] : numberIn(`${path}.${name}`, given[name], min, max, whole);
+  const duration = (name: keyof EjectionOptions): number =>
+    durationMs(`${path}.${name}`, given[name], base[name], 1, DAY_MS);
+  return {
+    consecutiveFailures: number("consecutiveFailures", 1, 1_000_000, true),
+    minSuccessRate: number("minSuccessRate", 0, 1),
+    minOutcomes: number("minOutcomes", 1, 1_000_000, true),
+    baseMs: duration("baseMs"),
+    maxMs: duration("maxMs"),
+    refusedBaseMs: duration("refusedBaseMs"),
+    refusedMaxMs: duration("refusedMaxMs"),
+  };
+}
