@@ -80,7 +80,8 @@ function nearby(
 ): Zoned {
   if (zone === undefined) return { members: drawn, factorOf: () => 1 };
   const local = (members: readonly Endpoint[]): number => members.filter((member) => isLocal(member, zone)).length;
-  return zoned(drawn, zone, local(tier) / Math.max(1, local(pool)));
+  const ready = pool.filter((endpoint) => tierOf(endpoint) !== undefined); // who starts was never capacity
+  return zoned(drawn, zone, local(tier) / Math.max(1, local(ready)));
 }
 
 function weighed(
