@@ -73,6 +73,7 @@ export type {
   Service,
   ServiceEvents,
 } from "./consumer/service.js";
+export type { Expectation, Shadow, ShadowReport } from "./consumer/shadow.js";
 export type { EjectionCause, EjectionOptions } from "./endpoint/ejection.js";
 export type { Endpoint, Outcome } from "./endpoint/endpoint.js";
 export type { Load } from "./endpoint/load.js";

@@ -6,6 +6,7 @@ import type { Cancel, Clock, Random } from "../runtime/clock.js";
 import { type Eligible, eligible, type Moment, NOBODY, type Note } from "./eligible.js";
 import { Outliers } from "./outliers.js";
 import type { Routing } from "./routing.js";
+import { Shadow } from "./shadow.js";
 import { RAMP_STEPS } from "./stages/slow-start.js";
 
 const MAX_SEED = 2 ** 32;
@@ -46,6 +47,7 @@ export class Rotation implements EndpointWatcher {
   #eligible: Eligible = NOBODY;
   #balancer: Balancer;
   #picker: Picker;
+  #shadow: Shadow | undefined;
   #plain = true;
   #parked = false;
   #firstAt = Number.POSITIVE_INFINITY;
@@ -107,6 +109,20 @@ export class Rotation implements EndpointWatcher {
     if (!this.#parked) this.#picker.update(this.#all, this.#eligible.usable);
   }
 
+  /** Lets another balancer choose beside the one in use, without consequence; it takes the place of an earlier one. */
+  shadow(balancer: Balancer): Shadow {
+    const end = (): void => {
+      if (this.#shadow !== shadow) return;
+      this.#shadow = undefined;
+      this.#settle();
+    };
+    const shadow = new Shadow(balancer.name, this.#newPicker(balancer), () => this.#balancer.name, end);
+    shadow.update(this.#all, this.#eligible.usable);
+    this.#shadow = shadow;
+    this.#settle();
+    return shadow;
+  }
+
   /** Brings the endpoints in line with what the registry tells. */
   setInstances(instances: readonly ServiceInstance[], suspects: ReadonlyMap<string, unknown> | undefined): void {
     const now = this.#options.clock.now();
@@ -128,6 +144,7 @@ export class Rotation implements EndpointWatcher {
     this.#eligible = eligible(this.#all, this.#options.routing, this.#moment());
     weigh(this.#all, this.#eligible);
     if (!this.#parked) this.#picker.update(this.#all, this.#eligible.usable);
+    this.#shadow?.update(this.#all, this.#eligible.usable);
     if (this.#eligible.ramping) this.#stepLater();
     if (this.#eligible.panic !== before) this.#options.events.panic(this.#eligible.panic);
   }
@@ -159,7 +176,7 @@ export class Rotation implements EndpointWatcher {
   /** Whether there is nothing to heed but the balancer: asked here, so that a pick need not. */
   #settle(): void {
     const isLimited = this.#limit !== Number.POSITIVE_INFINITY;
-    this.#plain = this.#parked || (!isLimited && !this.#outliers.onTrial);
+    this.#plain = this.#parked || (!isLimited && !this.#outliers.onTrial && !this.#shadow);
   }
 
   /** The next call to a service with somebody on trial is the trial; if it fails, it goes on elsewhere. */
@@ -167,6 +184,7 @@ export class Rotation implements EndpointWatcher {
     const trial = this.#outliers.nextTrial(context);
     if (trial) return trial;
     const first = this.#picker.pick(context);
+    this.#shadow?.compare(first, context);
     return first === undefined || first.load.inFlight < this.#limit ? first : this.#belowLimit(first, context);
   }
 

@@ -16,6 +16,7 @@ import { nobodyUsable } from "./nobody.js";
 import { Rotation } from "./rotation.js";
 import type { Routing } from "./routing.js";
 import { Selection } from "./selection.js";
+import type { Shadow } from "./shadow.js";
 
 /** What can befall a service in a consumer's eyes. */
 export type ServiceEvents = {
@@ -117,6 +118,16 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
    */
   setBalancer(balancer: Balancer | string): void {
     this.#rotation.setBalancer(balancerFrom("balancer", balancer));
+  }
+
+  /**
+   * Lets another balancer choose beside the one in use, without consequence: `stop()` tells how often it would have
+   * gone elsewhere and what it could expect there. What it expects rests on the loads the live one causes.
+   *
+   * @throws {DiscoveryError} `INVALID_OPTION` if it is none
+   */
+  shadow(balancer: Balancer | string): Shadow {
+    return this.#rotation.shadow(balancerFrom("balancer", balancer));
   }
 
   /** Says for each known instance which stage keeps it in or out, and why: plain data, and as a string for people. */

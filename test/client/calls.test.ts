@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { request } from "undici";
 import { afterEach, describe, it } from "vitest";
-import { type CreateResolverOptions, createResolver, DiscoveryError, staticRegistry } from "../../src/index.js";
+import {
+  type CreateResolverOptions,
+  createResolver,
+  DiscoveryError,
+  roundRobin,
+  staticRegistry,
+} from "../../src/index.js";
 import { type Backend, deadPort, startBackend } from "../fakes/backend.js";
 
 type Answer = Parameters<typeof startBackend>[0];
@@ -136,6 +142,54 @@ describe("a call by name", () => {
     assert.equal(backends[0]?.requests.length, 5);
     const lonely = await start([broken]);
     for (let call = 0; call < 20; call++) assert.equal((await lonely.orders.fetch("/")).status, 500);
+  });
+
+  it("leaves an instance alone for as long as it asks with Retry-After", async () => {
+    const asks: Answer = (_request, response) => void response.writeHead(503, { "Retry-After": "20" }).end("busy");
+    const { orders, backends } = await start([asks, undefined, undefined]);
+    const pauses: string[] = [];
+    orders.on("ejected", ({ cause, pauseMs }) => pauses.push(`${cause} ${pauseMs >= 20_000 && pauseMs < 26_000}`));
+    for (let call = 0; call < 12; call++) assert.equal((await orders.request("/")).statusCode, 200);
+    assert.deepEqual(pauses, ["overloaded true"]);
+    assert.equal(backends[0]?.requests.length, 1);
+  });
+
+  it("loses no call and no measurement when the balancer is changed under load", async () => {
+    const late: Answer = (_request, response) => void setImmediate(() => response.end("late"));
+    const { orders, backends } = await start([late, late, late]);
+    await orders.ready();
+    const [endpoint] = orders.endpoints;
+    let left = 600;
+    const lane = async (): Promise<void> => {
+      while (left-- > 0) {
+        if (left % 20 === 0) orders.setBalancer(left % 40 === 0 ? "round-robin" : roundRobin());
+        const { statusCode, body } = await orders.request("/");
+        assert.equal(statusCode, 200);
+        await body.dump();
+      }
+    };
+    await Promise.all(Array.from({ length: 16 }, lane));
+    assert.equal(total(backends), 600);
+    assert.equal(orders.endpoints[0], endpoint);
+    assert.deepEqual(
+      orders.endpoints.map(({ load }) => [load.inFlight, load.failures, load.latencyMs > 0]),
+      Array(3).fill([0, 0, true]),
+    );
+    assert.equal(
+      orders.endpoints.reduce((sum, { load }) => sum + load.calls, 0),
+      600,
+    );
+  });
+
+  it("fails with OVERLOADED when every instance is at its limit of calls in flight", async () => {
+    const { orders } = await start([silent, silent], [], { maxInFlight: 1 });
+    await orders.ready();
+    const halt = new AbortController();
+    const waiting = [1, 2].map(() => orders.request("/", { signal: halt.signal }).catch(() => {}));
+    await assert.rejects(orders.request("/"), coded("OVERLOADED"));
+    await assert.rejects(orders.fetch("/"), coded("OVERLOADED"));
+    halt.abort();
+    await Promise.all(waiting);
   });
 
   it("hands on the caller's own abort untouched, while it waits and while it reads", async () => {

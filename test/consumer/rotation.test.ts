@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { describe, it } from "vitest";
+import type { Balancer } from "../../src/balancer/balancer.js";
 import { roundRobin } from "../../src/balancer/round-robin.js";
 import { Rotation } from "../../src/consumer/rotation.js";
 import { type RoutingOptions, routingFrom } from "../../src/consumer/routing.js";
@@ -190,6 +191,62 @@ describe("a rotation", () => {
     assert.deepEqual(picked(rotation, 6), new Set([rotation.all[1]]));
   });
 });
+
+describe("a shadow", () => {
+  it("reports how often it would have gone elsewhere, and what it could expect there", () => {
+    const { rotation } = make(4);
+    for (const [index, endpoint] of rotation.all.entries()) endpoint.settle("success", 10 * (index + 1));
+    rotation.all[0]?.begin();
+    const shadow = rotation.shadow(always(0));
+    for (let pick = 0; pick < 40; pick++) choose(rotation);
+    const report = shadow.stop();
+    assert.equal(report.picks, 40);
+    assert.equal(report.differed, 30);
+    assert.deepEqual([report.live, report.shadow], ["round-robin", "always"]);
+    assert.deepEqual(report.expected, {
+      live: { latencyMs: 25, inFlight: 0.25 },
+      shadow: { latencyMs: 10, inFlight: 1 },
+    });
+    assert.deepEqual(
+      report.shares.map(({ live, shadow }) => [live, shadow]),
+      [
+        [0.25, 1],
+        [0.25, 0],
+        [0.25, 0],
+        [0.25, 0],
+      ],
+    );
+  });
+
+  it("changes nobody's turn, sees who is usable now, and ends", () => {
+    const { rotation } = make(3);
+    const order = Array.from({ length: 3 }, () => choose(rotation));
+    const shadow = rotation.shadow(always(0));
+    assert.deepEqual(
+      Array.from({ length: 3 }, () => choose(rotation)),
+      order,
+    );
+    finish(rotation.all[0] as Endpoint, "refused");
+    choose(rotation);
+    assert.equal(shadow.report().shares.find(({ id }) => id.endsWith(":3001"))?.shadow, 0.25);
+    const { picks } = shadow.stop();
+    choose(rotation);
+    assert.deepEqual([picks, shadow.stop().picks], [4, 4]);
+  });
+});
+
+function always(index: number): Balancer {
+  let usable: readonly Endpoint[] = [];
+  return {
+    name: "always",
+    create: () => ({
+      update: (_all, now) => {
+        usable = now;
+      },
+      pick: () => usable[index],
+    }),
+  };
+}
 
 function make(count: number, statuses: readonly InstanceStatus[] = [], routing: RoutingOptions = {}) {
   const clock = new ManualClock();
