@@ -62,17 +62,17 @@ export type {
   ServiceClient,
   ServiceFetchInit,
   ServiceRequestOptions,
+  WarmupOptions,
 } from "./client/service-client.js";
 export type { ServiceOptions } from "./client/service-options.js";
+export type { Change } from "./consumer/changes.js";
 export type { ExplainedInstance, Explanation } from "./consumer/explanation.js";
 export type { Resolver } from "./consumer/resolver.js";
 export type { RoutingOptions } from "./consumer/routing.js";
 export type { Selection } from "./consumer/selection.js";
-export type {
-  PickOptions,
-  Service,
-  ServiceEvents,
-} from "./consumer/service.js";
+export type { Service } from "./consumer/service.js";
+export type { ServiceEvents } from "./consumer/service-events.js";
+export type { PickOptions } from "./consumer/service-settings.js";
 export type { Expectation, Shadow, ShadowReport } from "./consumer/shadow.js";
 export type { EjectionCause, EjectionOptions } from "./endpoint/ejection.js";
 export type { Endpoint, Outcome } from "./endpoint/endpoint.js";

@@ -2,9 +2,7 @@ import { Agent, Dispatcher } from "undici";
 import type { DispatchOptions } from "./attempt.js";
 import type { Handler } from "./handler.js";
 import type { CallOptions } from "./options.js";
-
-/** Origins whose meaning is remembered; beyond that the memory starts anew. */
-const REMEMBERED = 10_000;
+import type { ServiceNames } from "./service-names.js";
 
 /** Whoever can make a call to one service. */
 export interface ServiceCaller {
@@ -17,26 +15,19 @@ export interface ServiceCaller {
  */
 export class ServiceDispatcher extends Dispatcher {
   readonly #services: (name: string) => ServiceCaller;
-  readonly #isService: (host: string) => boolean;
-  readonly #names = new Map<string, string | undefined>();
+  readonly #names: ServiceNames;
   #others: Agent | undefined;
 
   /** @internal Use `resolver.dispatcher()`. */
-  constructor(services: (name: string) => ServiceCaller, isService: (host: string) => boolean) {
+  constructor(services: (name: string) => ServiceCaller, names: ServiceNames) {
     super();
     this.#services = services;
-    this.#isService = isService;
+    this.#names = names;
   }
 
   override dispatch(options: DispatchOptions & CallOptions, handler: Handler): boolean {
-    const name = this.#nameOf(options.origin);
-    if (name !== undefined) {
-      try {
-        return this.#services(name).dispatch(options, handler);
-      } catch (error) {
-        return fail(handler, error as Error);
-      }
-    }
+    const name = this.#names.of(options.origin);
+    if (name !== undefined) return dispatchTo(this.#services, name, options, handler);
     this.#others ??= new Agent();
     return this.#others.dispatch(options, handler);
   }
@@ -55,26 +46,19 @@ export class ServiceDispatcher extends Dispatcher {
     if (callback) void destroyed.then(callback);
     return destroyed as Promise<void> & void;
   }
-
-  #nameOf(origin: string | URL | undefined): string | undefined {
-    const key = typeof origin === "string" ? origin : (origin?.origin ?? "");
-    const known = this.#names.get(key);
-    if (known !== undefined || this.#names.has(key)) return known;
-    const host = hostOf(key);
-    const name = host !== undefined && this.#isService(host) ? host : undefined;
-    if (this.#names.size >= REMEMBERED) this.#names.clear();
-    this.#names.set(key, name);
-    return name;
-  }
 }
 
-/** The host of an `http:` or `https:` origin, with its port if there is one. */
-function hostOf(origin: string): string | undefined {
+/** Makes one call to a service; what goes wrong before it begins is told to the handler, like everything after. */
+export function dispatchTo(
+  services: (name: string) => ServiceCaller,
+  name: string,
+  options: DispatchOptions & CallOptions,
+  handler: Handler,
+): boolean {
   try {
-    const { protocol, host } = new URL(origin);
-    return protocol === "http:" || protocol === "https:" ? host : undefined;
-  } catch {
-    return undefined;
+    return services(name).dispatch(options, handler);
+  } catch (error) {
+    return fail(handler, error as Error);
   }
 }
 

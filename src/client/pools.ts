@@ -88,6 +88,27 @@ export class Pools {
   }
 }
 
+const ENOUGH = new Error("The connection is there"); // never seen by anybody
+
+/**
+ * Opens a connection and leaves it in the pool: a request is begun and taken back before a byte of it is written.
+ * Resolves in any case, also when nobody can be reached.
+ */
+export function opened(pool: Dispatcher): Promise<void> {
+  return new Promise((resolve) => {
+    const handler: Dispatcher.DispatchHandler = {
+      onConnect: () => {
+        throw ENOUGH; // aborting would end the connection too
+      },
+      onHeaders: () => true,
+      onData: () => true,
+      onComplete: () => resolve(),
+      onError: () => resolve(),
+    };
+    pool.dispatch({ path: "/", method: "GET" }, handler);
+  });
+}
+
 function poolFor({ instance }: Endpoint, { connections, authority }: PoolOptions): Pool {
   const { protocol, host, port, service } = instance;
   const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS, servername: service });

@@ -1,3 +1,4 @@
+import type { Dispatcher } from "undici";
 import { Resolver } from "../consumer/resolver.js";
 import { invalid, numberIn, serviceName } from "../model/fields.js";
 import type { Discovery } from "../registry/registry.js";
@@ -7,9 +8,11 @@ import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
 import type { Ground } from "./call.js";
 import { Deadlines } from "./deadlines.js";
 import { ServiceDispatcher } from "./dispatcher.js";
+import { serviceInterceptor } from "./interceptor.js";
 import { type ClientOptions, hostRule } from "./options.js";
 import { Pools } from "./pools.js";
-import { ServiceClient } from "./service-client.js";
+import { ServiceClient, type WarmupOptions } from "./service-client.js";
+import { ServiceNames } from "./service-names.js";
 import {
   type CheckedService,
   routingIn,
@@ -53,6 +56,7 @@ export interface ResolverClientOptions extends ServiceOptions, ClientOptions {
 /** Services by name, and the ways to call them. */
 export class ResolverClient extends Resolver<ServiceClient> {
   readonly #ground: Ground;
+  readonly #names: ServiceNames;
   readonly #dispatcher: ServiceDispatcher;
   readonly #release: () => Promise<void>;
 
@@ -83,12 +87,28 @@ export class ResolverClient extends Resolver<ServiceClient> {
     });
     this.#ground = ground;
     this.#release = release;
-    this.#dispatcher = new ServiceDispatcher((name) => this.service(name), hostRule("resolver.hosts", options.hosts));
+    this.#names = new ServiceNames(hostRule("resolver.hosts", options.hosts));
+    this.#dispatcher = new ServiceDispatcher((name) => this.service(name), this.#names);
   }
 
   /** An undici dispatcher that goes by service name; other hosts pass through. Always the same one. */
   dispatcher(): ServiceDispatcher {
     return this.#dispatcher;
+  }
+
+  /** The same for those who compose: `new Agent().compose(resolver.interceptor())`; costs a few percent more. */
+  interceptor(): Dispatcher.DispatcherComposeInterceptor {
+    return serviceInterceptor((name) => this.service(name), this.#names);
+  }
+
+  /**
+   * Resolves when each of these services can be called, so that the first call need not wait: lists are fetched, and
+   * with `connections` one connection to each usable instance is opened besides.
+   *
+   * @throws {DiscoveryError} as `service.ready()`, for the first that cannot be called · the signal's own reason
+   */
+  async warmup(names: readonly string[], options: WarmupOptions = {}): Promise<void> {
+    await Promise.all(names.map((name) => this.service(name).warmup(options)));
   }
 
   /** Node's own `fetch` by service name: `resolver.fetch("http://orders/v1/orders/42")`. */

@@ -1,13 +1,17 @@
 import { Dispatcher } from "undici";
-import { Service, type ServiceSettings } from "../consumer/service.js";
+import { Service } from "../consumer/service.js";
+import type { ServiceSettings } from "../consumer/service-settings.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
 import { invalid } from "../model/fields.js";
+import { whileAwaited } from "../runtime/clock.js";
+import { untilAborted } from "../runtime/deadline.js";
 import type { DispatchOptions } from "./attempt.js";
 import { Call, type Ground } from "./call.js";
 import type { ServiceCaller } from "./dispatcher.js";
 import type { Handler } from "./handler.js";
 import { type CallOptions, type CallSettings, callSettings } from "./options.js";
+import { opened } from "./pools.js";
 import { RetryBudget } from "./retry-budget.js";
 
 /** What `service.fetch` takes: all that `fetch` takes, and what the call may say of itself. */
@@ -15,6 +19,14 @@ export type ServiceFetchInit = RequestInit & CallOptions;
 
 /** What `service.request` takes: undici's request options without origin and path. */
 export type ServiceRequestOptions = Partial<Omit<Dispatcher.RequestOptions, "origin" | "path">> & CallOptions;
+
+/** How far a warm-up goes. */
+export interface WarmupOptions {
+  /** Ends the wait. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether a connection to each usable instance is opened too. @default false */
+  readonly connections?: boolean | undefined;
+}
 
 /** A service that can be called: each call picks, measures, and goes elsewhere if that is safe. */
 export class ServiceClient extends Service implements ServiceCaller {
@@ -75,6 +87,21 @@ export class ServiceClient extends Service implements ServiceCaller {
     const isPlain = timeoutMs === undefined && tryTimeoutMs === undefined && tries === undefined;
     new Call(this, options, isPlain ? this.#calls : callSettings("call", options, this.#calls), handler);
     return true;
+  }
+
+  /**
+   * As `ready()`; with `connections` it also opens one connection to each usable instance. Whoever cannot be reached is
+   * no error here: calls find out, and go elsewhere.
+   *
+   * @throws {DiscoveryError} as `ready()`
+   */
+  async warmup({ signal, connections = false }: WarmupOptions = {}): Promise<void> {
+    await this.ready(signal ? { signal } : {});
+    if (!connections) return;
+    const { pools, clock } = this.ground;
+    const now = clock.now();
+    const opening = Promise.all(this.usable.map((endpoint) => opened(pools.of(endpoint, now))));
+    await whileAwaited(untilAborted(opening, signal));
   }
 
   protected override endpointsLeft(endpoints: readonly Endpoint[]): void {

@@ -3,7 +3,8 @@ import type { Balancer } from "../balancer/balancer.js";
 import { DiscoveryError } from "../model/errors.js";
 import { serviceName } from "../model/fields.js";
 import type { Explanation } from "./explanation.js";
-import type { Service, ServiceSettings } from "./service.js";
+import type { Service } from "./service.js";
+import type { ServiceSettings } from "./service-settings.js";
 
 /** How a resolver makes and bounds its services. */
 export interface ResolverSettings<S extends Service> {

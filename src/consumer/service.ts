@@ -1,62 +1,24 @@
 import type { Balancer, PickContext } from "../balancer/balancer.js";
-import type { EjectionCause, EjectionOptions } from "../endpoint/ejection.js";
+import type { EjectionCause } from "../endpoint/ejection.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
 import type { ServiceInstance } from "../model/instance.js";
-import { type Difference, difference, type RegistryUpdate, type Snapshot } from "../model/update.js";
-import type { Discovery } from "../registry/registry.js";
-import { type Clock, type Random, whileAwaited } from "../runtime/clock.js";
+import { difference, type RegistryUpdate, type Snapshot } from "../model/update.js";
+import { whileAwaited } from "../runtime/clock.js";
+import { haltSignal } from "../runtime/deadline.js";
 import { channels } from "../runtime/diagnostics.js";
 import { Emitter } from "../runtime/emitter.js";
 import { balancerFrom } from "./balancer-from.js";
+import { type Change, changesOf } from "./changes.js";
 import { Explanation } from "./explanation.js";
 import { Idleness } from "./idleness.js";
 import { LiveList } from "./live-list.js";
 import { nobodyUsable } from "./nobody.js";
 import { Rotation } from "./rotation.js";
-import type { Routing } from "./routing.js";
 import { Selection } from "./selection.js";
+import type { ServiceEvents } from "./service-events.js";
+import type { PickOptions, ServiceSettings } from "./service-settings.js";
 import type { Shadow } from "./shadow.js";
-
-/** What can befall a service in a consumer's eyes. */
-export type ServiceEvents = {
-  /** Its instances differ from before. */
-  changed(event: { snapshot: Snapshot; difference: Difference }): void;
-  /** The registry has not confirmed the list for `staleAfterMs`; it is served all the same. */
-  stale(event: { snapshot: Snapshot; cause: DiscoveryError | undefined }): void;
-  /** The registry confirms the list again. */
-  fresh(event: { snapshot: Snapshot }): void;
-  /** An instance was taken out of rotation because of what calls to it met. */
-  ejected(event: { instance: ServiceInstance; cause: EjectionCause; pauseMs: number }): void;
-  /** An ejected instance proved itself and is back in rotation. */
-  readmitted(event: { instance: ServiceInstance }): void;
-  /** So many are ejected that ejections are ignored. */
-  panic(event: { service: string }): void;
-  /** Ejections count again. */
-  calm(event: { service: string }): void;
-};
-
-/** Everything a service is made of; the resolver fills it in. */
-export interface ServiceSettings {
-  readonly source: Discovery;
-  readonly balancer: Balancer;
-  readonly routing: Routing;
-  readonly ejection: EjectionOptions;
-  readonly refreshMs: number;
-  readonly staleAfterMs: number;
-  readonly idleMs: number;
-  readonly waitMs: number;
-  readonly clock: Clock;
-  readonly random: Random;
-}
-
-/** What a pick may say of itself. */
-export interface PickOptions {
-  /** Calls with the same key belong together: only balancers that hash look at it. */
-  readonly key?: string;
-  /** Ends the wait for the first list. */
-  readonly signal?: AbortSignal;
-}
 
 /** One service as its consumer sees it: always the freshest list there is, and whose turn it is. */
 export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
@@ -65,7 +27,8 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   readonly #list: LiveList;
   readonly #rotation: Rotation;
   readonly #idleness: Idleness;
-  #closed = false;
+  readonly #watchers = new Set<() => void>();
+  readonly #ended = haltSignal();
 
   /** @internal Use `resolver.service(name)`. */
   constructor(name: string, settings: ServiceSettings) {
@@ -103,6 +66,21 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   /** The balancer in use. */
   get balancer(): Balancer {
     return this.#rotation.balancer;
+  }
+
+  /**
+   * The latest snapshot whenever it differs from the one seen last, with the difference: `for await (const { snapshot,
+   * difference } of orders.changes({ signal }))`. Whoever reads slowly gets one difference for all it missed. Ends,
+   * without an error, with the signal and with `close()`.
+   */
+  changes({ signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Change, void, void> {
+    const source = {
+      snapshot: () => this.snapshot,
+      watchers: this.#watchers,
+      resume: () => this.resume(),
+      ended: this.#ended.signal,
+    };
+    return changesOf(source, signal);
   }
 
   /** All instances the registry tells of, in the order of their ids, usable or not. */
@@ -190,6 +168,11 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     return this.#rotation.all;
   }
 
+  /** @internal Those that may be picked now. */
+  get usable(): readonly Endpoint[] {
+    return this.#rotation.eligible.usable;
+  }
+
   /** @internal Lets the watch go; the list is kept, and the next use revives it. */
   suspend(): void {
     if (!this.#list.isRunning) return;
@@ -200,7 +183,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   /** @internal Takes up the watch again if it was let go. */
   resume(): void {
     if (this.#list.isRunning) return;
-    if (this.#closed) {
+    if (this.#ended.signal.aborted) {
       throw new DiscoveryError("CLOSED", `The resolver of ${this.name} was closed`, { service: this.name });
     }
     this.#rotation.park(false);
@@ -210,7 +193,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
 
   /** Ends the watch and every timer. Idempotent. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#ended.abort();
     this.suspend();
     this.#rotation.close();
     await this.#list.ended();
@@ -226,6 +209,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   #published(before: Snapshot, update: RegistryUpdate): void {
     const { snapshot } = this;
     this.#rotation.setInstances(snapshot.instances, this.#list.suspects);
+    for (const told of this.#watchers) told();
     const differs = difference(before.instances, snapshot.instances);
     if (!differs) return;
     this.emit("changed", { snapshot, difference: differs });
@@ -235,7 +219,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   }
 
   #restIfIdle(): void {
-    if (this.heard("changed")) this.#idleness.reset();
+    if (this.heard("changed") || this.#watchers.size > 0) this.#idleness.reset();
     else if (this.#idleness.since(this.#settings.clock.now(), this.endpoints)) this.suspend();
   }
 

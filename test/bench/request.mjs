@@ -25,6 +25,11 @@ export const contestants = {
       const dispatcher = resolverOver(ports).dispatcher();
       return () => dispatcher.request({ origin: "http://orders", path: PATH, method: "GET" });
     }),
+  "an Agent with resolver.interceptor()": () =>
+    against((ports) => {
+      const agent = new Agent({ connections: 128 }).compose(resolverOver(ports).interceptor());
+      return () => agent.request({ origin: "http://orders", path: PATH, method: "GET" });
+    }),
   "orders.request()": () =>
     against((ports) => {
       const orders = resolverOver(ports).service("orders");

@@ -1,0 +1,27 @@
+import type { Balancer } from "../balancer/balancer.js";
+import type { EjectionOptions } from "../endpoint/ejection.js";
+import type { Discovery } from "../registry/registry.js";
+import type { Clock, Random } from "../runtime/clock.js";
+import type { Routing } from "./routing.js";
+
+/** Everything a service is made of; the resolver fills it in. */
+export interface ServiceSettings {
+  readonly source: Discovery;
+  readonly balancer: Balancer;
+  readonly routing: Routing;
+  readonly ejection: EjectionOptions;
+  readonly refreshMs: number;
+  readonly staleAfterMs: number;
+  readonly idleMs: number;
+  readonly waitMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** What a pick may say of itself. */
+export interface PickOptions {
+  /** Calls with the same key belong together: only balancers that hash look at it. */
+  readonly key?: string;
+  /** Ends the wait for the first list. */
+  readonly signal?: AbortSignal;
+}
