@@ -3,6 +3,8 @@ import type { Endpoint } from "../endpoint/endpoint.js";
 /** A way to choose. A stateless value: many services may share one. */
 export interface Balancer {
   readonly name: string;
+  /** False if its picks never look at a call's key: calls are then spared the finding of it. @default true */
+  readonly usesKey?: boolean;
   /** Makes the picker of one service. */
   create(seed: number): Picker;
 }

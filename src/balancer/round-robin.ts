@@ -14,7 +14,7 @@ import { smoothOrder } from "./smooth-order.js";
  * @see the smooth weighted round robin of nginx (commit 52327e06), here precomputed as a sequence
  */
 export function roundRobin(): Balancer {
-  return { name: "round-robin", create: (seed) => new RoundRobinPicker(seed) };
+  return { name: "round-robin", usesKey: false, create: (seed) => new RoundRobinPicker(seed) };
 }
 
 class RoundRobinPicker implements Picker {

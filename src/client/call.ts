@@ -31,8 +31,14 @@ export interface Caller {
   readonly name: string;
   readonly ground: Ground;
   readonly budget: RetryBudget;
+  /** The call's own key, or what a rule finds where keys matter. */
+  keyOf(options: DispatchOptions & CallOptions): string | undefined;
   choose(context: PickContext | undefined): Endpoint | undefined;
-  chooseEventually(context: CallOptions, signal: AbortSignal | undefined, limitMs: number): Promise<Endpoint>;
+  chooseEventually(
+    context: PickContext | undefined,
+    signal: AbortSignal | undefined,
+    limitMs: number,
+  ): Promise<Endpoint>;
 }
 
 /** One call to a service, over as many tries as it takes. State for retries is made when the first one is due. */
@@ -42,6 +48,7 @@ export class Call implements AttemptOwner {
   readonly #options: DispatchOptions & CallOptions;
   readonly #settings: CallSettings;
   readonly #endsAt: number;
+  readonly #key: string | undefined;
   #tried: Endpoint[] | undefined = undefined;
   #sent = 0;
   #tries = 0;
@@ -54,6 +61,7 @@ export class Call implements AttemptOwner {
     this.#caller = caller;
     this.#options = options;
     this.#settings = settings;
+    this.#key = caller.keyOf(options);
     this.handler = olderForm(handler);
     const now = caller.ground.clock.now();
     this.#endsAt = now + settings.timeoutMs;
@@ -115,7 +123,7 @@ export class Call implements AttemptOwner {
   #start(now: number): void {
     this.handler.onConnect?.((reason) => this.#cancel(reason ?? new DiscoveryError("CLOSED", "The call was aborted")));
     if (this.#over) return;
-    const endpoint = this.#caller.choose(this.#options.key === undefined ? undefined : this.#options);
+    const endpoint = this.#caller.choose(this.#key === undefined ? undefined : { key: this.#key });
     if (endpoint && this.#speaks(endpoint)) this.#try(endpoint, now);
     else if (endpoint) this.#orFail(() => this.#otherProtocol(endpoint));
     else void this.#wait(now);
@@ -123,7 +131,7 @@ export class Call implements AttemptOwner {
 
   async #wait(now: number): Promise<void> {
     try {
-      const endpoint = await this.#caller.chooseEventually(this.#options, undefined, this.#endsAt - now);
+      const endpoint = await this.#caller.chooseEventually({ key: this.#key }, undefined, this.#endsAt - now);
       if (this.#over) return;
       if (this.#speaks(endpoint)) this.#try(endpoint, this.now());
       else this.#otherProtocol(endpoint);
@@ -161,10 +169,7 @@ export class Call implements AttemptOwner {
     this.#tried ??= [];
     if (!this.#tried.includes(failed)) this.#tried.push(failed);
     for (;;) {
-      const next = this.#caller.choose({
-        ...(this.#options.key ? { key: this.#options.key } : {}),
-        tried: this.#tried,
-      });
+      const next = this.#caller.choose({ key: this.#key, tried: this.#tried });
       if (!next || this.#speaks(next)) return next;
       this.#tried.push(next);
     }

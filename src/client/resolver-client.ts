@@ -80,10 +80,7 @@ export class ResolverClient extends Resolver<ServiceClient> {
     super({
       maxServices: durationMs("resolver.maxServices", options.maxServices, 1_000, 1, 1_000_000),
       settingsFor: (name) => ({ ...common, ...(perService.get(name) ?? defaults) }),
-      create: (name, settings) => {
-        const { calls } = perService.get(name) ?? defaults;
-        return new ServiceClient(name, settings, ground, calls);
-      },
+      create: (name, settings) => new ServiceClient(name, settings, ground, perService.get(name) ?? defaults),
     });
     this.#ground = ground;
     this.#release = release;

@@ -10,6 +10,7 @@ import type { DispatchOptions } from "./attempt.js";
 import { Call, type Ground } from "./call.js";
 import type { ServiceCaller } from "./dispatcher.js";
 import type { Handler } from "./handler.js";
+import type { KeyedRequest } from "./key-rule.js";
 import { type CallOptions, type CallSettings, callSettings } from "./options.js";
 import { opened } from "./pools.js";
 import { RetryBudget } from "./retry-budget.js";
@@ -19,6 +20,12 @@ export type ServiceFetchInit = RequestInit & CallOptions;
 
 /** What `service.request` takes: undici's request options without origin and path. */
 export type ServiceRequestOptions = Partial<Omit<Dispatcher.RequestOptions, "origin" | "path">> & CallOptions;
+
+/** What the options of a service say of its calls. */
+export interface ClientSettings {
+  readonly calls: CallSettings;
+  readonly keyRule: ((request: KeyedRequest) => string | undefined) | undefined;
+}
 
 /** How far a warm-up goes. */
 export interface WarmupOptions {
@@ -33,14 +40,16 @@ export class ServiceClient extends Service implements ServiceCaller {
   readonly ground: Ground;
   readonly budget: RetryBudget = new RetryBudget();
   readonly #calls: CallSettings;
+  readonly #keyRule: ((request: KeyedRequest) => string | undefined) | undefined;
   readonly #dispatcher: OneService = new OneService(this);
   readonly #origin: string;
 
   /** @internal Use `resolver.service(name)`. */
-  constructor(name: string, settings: ServiceSettings, ground: Ground, calls: CallSettings) {
+  constructor(name: string, settings: ServiceSettings, ground: Ground, { calls, keyRule }: ClientSettings) {
     super(name, settings);
     this.ground = ground;
     this.#calls = calls;
+    this.#keyRule = keyRule;
     this.#origin = `http://${name}`;
   }
 
@@ -87,6 +96,12 @@ export class ServiceClient extends Service implements ServiceCaller {
     const isPlain = timeoutMs === undefined && tryTimeoutMs === undefined && tries === undefined;
     new Call(this, options, isPlain ? this.#calls : callSettings("call", options, this.#calls), handler);
     return true;
+  }
+
+  /** @internal The key of a call: its own, or what the rule finds where keys matter. */
+  keyOf(options: DispatchOptions & CallOptions): string | undefined {
+    if (options.key !== undefined || this.#keyRule === undefined) return options.key;
+    return this.usesKey ? this.#keyRule(options) : undefined;
   }
 
   /**

@@ -5,7 +5,9 @@ import { ANYWHERE, ROUTING_KEYS, type Routing, type RoutingOptions, routingFrom 
 import { EJECTION, type EjectionOptions } from "../endpoint/ejection.js";
 import { numberIn } from "../model/fields.js";
 import { durationMs, knownKeys } from "../runtime/options.js";
-import { type CallDefaults, type CallSettings, callSettings } from "./options.js";
+import { type KeyRule, keyRule } from "./key-rule.js";
+import { type CallDefaults, callSettings } from "./options.js";
+import type { ClientSettings } from "./service-client.js";
 
 const DAY_MS = 86_400_000;
 
@@ -13,22 +15,28 @@ const DAY_MS = 86_400_000;
 export interface ServiceOptions extends CallDefaults, RoutingOptions {
   /** A balancer, or its name. @default roundRobin() */
   readonly balancer?: Balancer | string;
+  /**
+   * Where a call that names no `key` has its key from, for balancers that hash: `{ header: "x-user" }`, `{ cookie:
+   * "sid" }`, `{ path: 2 }` or a function. Not looked at while no balancer uses keys.
+   *
+   * @default none: only calls that name a key have one
+   */
+  readonly key?: KeyRule;
   /** When an endpoint is taken out of rotation. @default see {@link EjectionOptions} */
   readonly ejection?: Partial<EjectionOptions>;
 }
 
 /** The names of all options of {@link ServiceOptions}. */
 export const SERVICE_KEYS: readonly string[] = [
-  ...["balancer", "timeoutMs", "tryTimeoutMs", "tries", "ejection"],
+  ...["balancer", "timeoutMs", "tryTimeoutMs", "tries", "ejection", "key"],
   ...ROUTING_KEYS,
 ];
 
 /** The same, checked, with all defaults filled in. */
-export interface CheckedService {
+export interface CheckedService extends ClientSettings {
   readonly balancer: Balancer;
   readonly routing: Routing;
   readonly ejection: EjectionOptions;
-  readonly calls: CallSettings;
 }
 
 /** What holds where nothing is said. */
@@ -37,6 +45,7 @@ export const STANDARD: CheckedService = {
   routing: ANYWHERE,
   ejection: EJECTION,
   calls: callSettings("resolver", {}),
+  keyRule: undefined,
 };
 
 /** Fills in what is not given. @throws {DiscoveryError} `INVALID_OPTION`, naming the option */
@@ -47,6 +56,7 @@ export function serviceSettings(path: string, options: ServiceOptions, base: Che
     routing: routingFrom(path, options),
     ejection: ejectionFrom(`${path}.ejection`, options.ejection, base.ejection),
     calls: callSettings(path, options, base.calls),
+    keyRule: options.key === undefined ? base.keyRule : keyRule(`${path}.key`, options.key),
   };
 }
 

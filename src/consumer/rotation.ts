@@ -49,6 +49,7 @@ export class Rotation implements EndpointWatcher {
   #picker: Picker;
   #shadow: Shadow | undefined;
   #plain = true;
+  #usesKey = false;
   #parked = false;
   #firstAt = Number.POSITIVE_INFINITY;
   #nextStep: Cancel | undefined;
@@ -91,6 +92,11 @@ export class Rotation implements EndpointWatcher {
     return this.#balancer;
   }
 
+  /** Whether a call's key matters to whoever chooses. */
+  get usesKey(): boolean {
+    return this.#usesKey;
+  }
+
   /** Whether somebody could be picked, were not everybody at the limit of calls in flight. */
   get isFull(): boolean {
     const { usable } = this.#eligible;
@@ -107,6 +113,7 @@ export class Rotation implements EndpointWatcher {
     this.#balancer = balancer;
     this.#picker = this.#newPicker(balancer);
     if (!this.#parked) this.#picker.update(this.#all, this.#eligible.usable);
+    this.#settle();
   }
 
   /** Lets another balancer choose beside the one in use, without consequence; it takes the place of an earlier one. */
@@ -116,7 +123,7 @@ export class Rotation implements EndpointWatcher {
       this.#shadow = undefined;
       this.#settle();
     };
-    const shadow = new Shadow(balancer.name, this.#newPicker(balancer), () => this.#balancer.name, end);
+    const shadow = new Shadow(balancer, this.#newPicker(balancer), () => this.#balancer.name, end);
     shadow.update(this.#all, this.#eligible.usable);
     this.#shadow = shadow;
     this.#settle();
@@ -176,6 +183,7 @@ export class Rotation implements EndpointWatcher {
   /** Whether there is nothing to heed but the balancer: asked here, so that a pick need not. */
   #settle(): void {
     const isLimited = this.#limit !== Number.POSITIVE_INFINITY;
+    this.#usesKey = this.#balancer.usesKey !== false || this.#shadow?.usesKey === true;
     this.#plain = this.#parked || (!isLimited && !this.#outliers.onTrial && !this.#shadow);
   }
 

@@ -168,6 +168,11 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     return this.#rotation.all;
   }
 
+  /** @internal Whether a call's key matters to whoever chooses. */
+  get usesKey(): boolean {
+    return this.#rotation.usesKey;
+  }
+
   /** @internal Those that may be picked now. */
   get usable(): readonly Endpoint[] {
     return this.#rotation.eligible.usable;

@@ -1,4 +1,4 @@
-import type { PickContext, Picker } from "../balancer/balancer.js";
+import type { Balancer, PickContext, Picker } from "../balancer/balancer.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
 
 /** What a balancer's choices promised at the moment they were made. */
@@ -24,6 +24,8 @@ export interface ShadowReport {
 
 /** A balancer that runs dry: it is asked whenever the live one is, and nobody follows it. */
 export class Shadow implements Disposable {
+  /** @internal Whether a call's key matters to it. */
+  readonly usesKey: boolean;
   readonly #name: string;
   readonly #picker: Picker;
   readonly #live: () => string;
@@ -34,7 +36,8 @@ export class Shadow implements Disposable {
   #differed = 0;
 
   /** @internal Use `service.shadow()`. */
-  constructor(name: string, picker: Picker, live: () => string, end: () => void) {
+  constructor({ name, usesKey = true }: Balancer, picker: Picker, live: () => string, end: () => void) {
+    this.usesKey = usesKey;
     this.#name = name;
     this.#picker = picker;
     this.#live = live;

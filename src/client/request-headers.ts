@@ -1,0 +1,39 @@
+import type { Dispatcher } from "undici";
+
+/** Every form in which undici takes a request's headers. */
+export type RequestHeaders = Dispatcher.DispatchOptions["headers"];
+
+/** The value of a header of a request, whatever its case; the first, if there are several. */
+export function headerOf(headers: RequestHeaders, name: string): string | undefined {
+  if (!headers) return undefined;
+  if (Array.isArray(headers)) {
+    for (let index = 0; index + 1 < headers.length; index += 2) {
+      if (isNamed(headers[index], name)) return firstOf(headers[index + 1]);
+    }
+    return undefined;
+  }
+  const pairs = Symbol.iterator in headers ? headers : Object.entries(headers);
+  for (const [key, value] of pairs) if (isNamed(key, name)) return firstOf(value);
+  return undefined;
+}
+
+/** The same headers with one more; one of that name that was there is replaced. */
+export function withHeader(headers: RequestHeaders, name: string, value: string): RequestHeaders {
+  if (!headers) return { [name]: value };
+  if (Array.isArray(headers)) {
+    const kept = headers.filter((_, index) => !isNamed(headers[index - (index % 2)], name));
+    return [...kept, name, value];
+  }
+  const pairs = Symbol.iterator in headers ? headers : Object.entries(headers);
+  const others = [...pairs].filter(([key]) => !isNamed(key, name));
+  return Object.fromEntries([...others, [name, value]]);
+}
+
+function isNamed(key: unknown, name: string): boolean {
+  return typeof key === "string" && key.length === name.length && key.toLowerCase() === name;
+}
+
+function firstOf(value: unknown): string | undefined {
+  const first = Array.isArray(value) ? value[0] : value;
+  return first === undefined || first === null ? undefined : String(first);
+}
