@@ -51,6 +51,7 @@ export { staticRegistry } from "./adapters/static.js";
 export type { Balancer, PickContext, Picker } from "./balancer/balancer.js";
 export { roundRobin } from "./balancer/round-robin.js";
 export type { ServiceDispatcher } from "./client/dispatcher.js";
+export type { HedgeOptions } from "./client/hedging.js";
 export type { KeyedRequest, KeyRule } from "./client/key-rule.js";
 export type {
   CallDefaults,

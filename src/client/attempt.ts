@@ -18,7 +18,7 @@ export interface AttemptOwner {
   /** The instance answered 429 or 503; it may have said for how long to leave it alone. */
   overloaded(attempt: Attempt, headers: readonly Buffer[]): void;
   /** Headers are about to be delivered: nothing can be tried elsewhere any more. */
-  delivering(): void;
+  delivering(attempt: Attempt): void;
   /** May a response of this status be dropped, and the call made elsewhere? */
   mayDrop(attempt: Attempt): boolean;
   /** No headers were delivered: the call decides what is next. */
@@ -85,7 +85,7 @@ export class Attempt extends Deadline implements Handler {
       return true;
     }
     this.#delivered = true;
-    this.#owner.delivering();
+    this.#owner.delivering(this);
     return handler.onHeaders?.(status, headers, resume, statusText) ?? true;
   }
 
@@ -104,7 +104,7 @@ export class Attempt extends Deadline implements Handler {
   onUpgrade(status: number, headers: Buffer[] | string[] | null, socket: never): void {
     this.#settle("success", this.#latency());
     this.#delivered = true;
-    this.#owner.delivering();
+    this.#owner.delivering(this);
     this.#end();
     this.#owner.handler.onUpgrade?.(status, headers, socket);
   }

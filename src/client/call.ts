@@ -1,45 +1,21 @@
-import type { PickContext } from "../balancer/balancer.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
-import type { Cancel, Clock, Random } from "../runtime/clock.js";
+import type { Cancel } from "../runtime/clock.js";
 import { channels } from "../runtime/diagnostics.js";
-import type { LagWatch } from "../runtime/lag.js";
 import { backoff } from "../runtime/retry.js";
+import { marked, whyNotAgain } from "./again.js";
 import { Attempt, type AttemptOwner, type DispatchOptions } from "./attempt.js";
-import type { Deadlines } from "./deadlines.js";
-import { givenUp, isIdempotent, isReplayable } from "./failure.js";
+import type { Caller } from "./caller.js";
+import { givenUp } from "./failure.js";
 import { type Handler, olderForm } from "./handler.js";
+import { HedgeTimer } from "./hedging.js";
 import type { CallOptions, CallSettings } from "./options.js";
-import type { Pools } from "./pools.js";
 import { retryAfterMs } from "./retry-after.js";
-import type { RetryBudget } from "./retry-budget.js";
 
 /** Between two tries: short, because the next one goes to another instance. */
 const RETRY_PAUSE = { firstMs: 25, factor: 2, capMs: 250 } as const;
-
-/** What all calls of a resolver share. */
-export interface Ground {
-  readonly pools: Pools;
-  readonly deadlines: Deadlines;
-  readonly lag: LagWatch;
-  readonly clock: Clock;
-  readonly random: Random;
-}
-
-/** What all calls of a service share. */
-export interface Caller {
-  readonly name: string;
-  readonly ground: Ground;
-  readonly budget: RetryBudget;
-  /** The call's own key, or what a rule finds where keys matter. */
-  keyOf(options: DispatchOptions & CallOptions): string | undefined;
-  choose(context: PickContext | undefined): Endpoint | undefined;
-  chooseEventually(
-    context: PickContext | undefined,
-    signal: AbortSignal | undefined,
-    limitMs: number,
-  ): Promise<Endpoint>;
-}
+/** Why the slower of two tries is ended; nobody ever sees it. */
+const LOST = new Error("Another instance answered first");
 
 /** One call to a service, over as many tries as it takes. State for retries is made when the first one is due. */
 export class Call implements AttemptOwner {
@@ -53,6 +29,9 @@ export class Call implements AttemptOwner {
   #sent = 0;
   #tries = 0;
   #attempt: Attempt | undefined = undefined;
+  /** A second try beside the first; whichever answers first wins. */
+  #rival: Attempt | undefined = undefined;
+  #hedge: HedgeTimer | undefined = undefined;
   #pause: Cancel | undefined = undefined;
   #over = false;
   readonly #secure: boolean;
@@ -87,14 +66,20 @@ export class Call implements AttemptOwner {
     endpoint.ejection.askedMs = retryAfterMs(headers, this.#caller.ground.clock.wall());
   }
 
-  delivering(): void {
+  delivering(winner: Attempt): void {
     this.#over = true;
+    if (this.#hedge) this.#won(winner, this.#hedge);
   }
 
   /** While nothing was delivered and the budget allows, an overloaded instance's answer is dropped. */
   mayDrop(attempt: Attempt): boolean {
     const sent = this.#sent + 1;
-    if (!this.#maySendAgain(sent) || this.now() >= this.#endsAt) return false;
+    if (this.#isBesides(attempt)) {
+      this.#sent = sent;
+      this.ended(attempt); // the other one may still answer
+      return true;
+    }
+    if (this.#whyNotAgain(sent) !== undefined || this.now() >= this.#endsAt) return false;
     const next = this.#chooseOther(attempt.endpoint);
     if (!next || !this.#caller.budget.take(this.now())) return false;
     this.#sent = sent;
@@ -106,8 +91,10 @@ export class Call implements AttemptOwner {
     if (this.#over) return;
     if (!elsewhere) return this.#fail(error);
     if (!unsent) this.#sent++;
+    if (this.#isBesides(attempt)) return;
     if (this.now() >= this.#endsAt) return this.#giveUp(attempt, error, `Its ${this.#settings.timeoutMs} ms are over.`);
-    if (!unsent && !this.#maySendAgain(this.#sent)) return this.#giveUp(attempt, error, this.#whyNotAgain());
+    const why = unsent ? undefined : this.#whyNotAgain(this.#sent);
+    if (why !== undefined) return this.#giveUp(attempt, error, why);
     const next = this.#chooseOther(attempt.endpoint);
     if (!next) return this.#giveUp(attempt, error, "No other instance is left to try.");
     if (!unsent && !this.#caller.budget.take(this.now())) {
@@ -118,13 +105,24 @@ export class Call implements AttemptOwner {
 
   ended(attempt: Attempt): void {
     if (this.#attempt === attempt) this.#attempt = undefined;
+    if (this.#rival === attempt) this.#rival = undefined;
+  }
+
+  /** The first try takes longer than most: asks another instance besides, if that is safe and the budget allows. */
+  hedge(): void {
+    const first = this.#attempt;
+    if (this.#over || !first || this.#pause || this.#whyNotAgain(this.#sent + 1) !== undefined) return;
+    const now = this.now();
+    const next = this.#chooseOther(first.endpoint);
+    if (!next || now >= this.#endsAt || !this.#caller.budget.take(now)) return;
+    this.#try(next, now, this.#sent + 2, true);
   }
 
   #start(now: number): void {
     this.handler.onConnect?.((reason) => this.#cancel(reason ?? new DiscoveryError("CLOSED", "The call was aborted")));
     if (this.#over) return;
     const endpoint = this.#caller.choose(this.#key === undefined ? undefined : { key: this.#key });
-    if (endpoint && this.#speaks(endpoint)) this.#try(endpoint, now);
+    if (endpoint && this.#speaks(endpoint)) this.#first(endpoint, now);
     else if (endpoint) this.#orFail(() => this.#otherProtocol(endpoint));
     else void this.#wait(now);
   }
@@ -133,21 +131,53 @@ export class Call implements AttemptOwner {
     try {
       const endpoint = await this.#caller.chooseEventually({ key: this.#key }, undefined, this.#endsAt - now);
       if (this.#over) return;
-      if (this.#speaks(endpoint)) this.#try(endpoint, this.now());
+      if (this.#speaks(endpoint)) this.#first(endpoint, this.now());
       else this.#otherProtocol(endpoint);
     } catch (error) {
       if (!this.#over) this.#fail(error);
     }
   }
 
-  #try(endpoint: Endpoint, now: number): void {
-    const { pools, deadlines, lag } = this.#caller.ground;
+  #first(endpoint: Endpoint, now: number): void {
+    const { hedging, ground } = this.#caller;
+    if (hedging !== undefined && !this.#options.upgrade) {
+      this.#hedge = new HedgeTimer(this, now);
+      if (hedging.delayMs < this.#settings.tryTimeoutMs) ground.hedges.add(this.#hedge, now + hedging.delayMs);
+    }
+    this.#try(endpoint, now, 1);
+  }
+
+  #next(endpoint: Endpoint): void {
+    this.#try(endpoint, this.now(), this.#sent + 1);
+  }
+
+  /** @param sent how often the call will then have been sent */
+  #try(endpoint: Endpoint, now: number, sent: number, isRival = false): void {
+    const { pools, deadlines, lag, retryHeader } = this.#caller.ground;
     const attempt = new Attempt(this, endpoint, now);
-    this.#attempt = attempt;
+    if (isRival) this.#rival = attempt;
+    else this.#attempt = attempt; // before it is dispatched: it may fail at once
     this.#tries++;
     lag.entered();
     deadlines.add(attempt, Math.min(now + this.#settings.tryTimeoutMs, this.#endsAt));
-    pools.of(endpoint, now).dispatch(this.#options, attempt);
+    const isRetry = sent > 1 && retryHeader !== undefined;
+    pools.of(endpoint, now).dispatch(isRetry ? marked(this.#options, sent, retryHeader) : this.#options, attempt);
+  }
+
+  /** Whether another try is under way beside this one. */
+  #isBesides(attempt: Attempt): boolean {
+    const others = this.#attempt === attempt ? this.#rival : (this.#attempt ?? this.#rival);
+    return others !== undefined && others !== attempt;
+  }
+
+  #won(winner: Attempt, hedge: HedgeTimer): void {
+    const { ground, hedging } = this.#caller;
+    ground.hedges.remove(hedge);
+    hedging?.answered(this.now() - hedge.begunAt);
+    const loser = this.#attempt === winner ? this.#rival : this.#attempt;
+    this.#attempt = winner;
+    this.#rival = undefined;
+    loser?.cancel(LOST);
   }
 
   /** Goes on at `next`, after a pause if the call may have been processed. */
@@ -158,10 +188,10 @@ export class Call implements AttemptOwner {
       const { isTrial } = last;
       channels.retry.publish({ service: this.#caller.name, instance, error, attempt: this.#tries, isTrial });
     }
-    if (!pause) return this.#try(next, this.now());
+    if (!pause) return this.#next(next);
     this.#pause = clock.schedule(backoff(pause, this.#sent, random), () => {
       this.#pause = undefined;
-      if (!this.#over) this.#try(next, this.now());
+      if (!this.#over) this.#next(next);
     });
   }
 
@@ -177,7 +207,7 @@ export class Call implements AttemptOwner {
 
   #otherProtocol(first: Endpoint): void {
     const next = this.#chooseOther(first);
-    if (next) return this.#try(next, this.now());
+    if (next) return this.#first(next, this.now());
     const wanted = this.#secure ? "https" : "http or https";
     throw new DiscoveryError("NO_MATCH", `No instance of "${this.#caller.name}" speaks ${wanted}`, {
       service: this.#caller.name,
@@ -189,16 +219,8 @@ export class Call implements AttemptOwner {
     return protocol === "https" || (protocol === "http" && !this.#secure);
   }
 
-  #maySendAgain(sent: number): boolean {
-    const { idempotent, method, body } = this.#options;
-    return sent < this.#settings.tries && isReplayable(body) && (idempotent ?? isIdempotent(method));
-  }
-
-  #whyNotAgain(): string {
-    const { idempotent, method, body } = this.#options;
-    if (!isReplayable(body)) return "It may have been processed, and its body is a stream that was read.";
-    if (!(idempotent ?? isIdempotent(method))) return `It may have been processed, and ${method} is not sent twice.`;
-    return `It was sent ${this.#sent} times, the most that is allowed.`;
+  #whyNotAgain(sent: number): string | undefined {
+    return whyNotAgain(this.#options, sent, this.#settings.tries, this.#caller.ground.retryHeader);
   }
 
   #giveUp(attempt: Attempt, error: unknown, why: string): void {
@@ -207,6 +229,7 @@ export class Call implements AttemptOwner {
 
   #fail(error: unknown): void {
     this.#over = true;
+    this.#letGo(error as Error);
     this.handler.onError?.(error as Error);
   }
 
@@ -219,14 +242,20 @@ export class Call implements AttemptOwner {
   }
 
   #cancel(reason: Error): void {
-    const attempt = this.#attempt;
     if (this.#over) {
-      attempt?.cancel(reason); // the headers are out: undici ends the body and tells the handler
+      this.#attempt?.cancel(reason); // the headers are out: undici ends the body and tells the handler
       return;
     }
     this.#over = true;
     this.#pause?.();
-    attempt?.cancel(reason);
+    this.#letGo(reason);
     this.handler.onError?.(reason);
+  }
+
+  /** Ends every try that is under way, and every plan for another. */
+  #letGo(reason: Error): void {
+    if (this.#hedge) this.#caller.ground.hedges.remove(this.#hedge);
+    this.#attempt?.cancel(reason);
+    this.#rival?.cancel(reason);
   }
 }

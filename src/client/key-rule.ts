@@ -1,8 +1,6 @@
 import { invalid } from "../model/fields.js";
 import type { DispatchOptions } from "./attempt.js";
-import { headerOf } from "./request-headers.js";
-
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/; // RFC 9110, section 5.6.2
+import { headerOf, isHeaderName } from "./request-headers.js";
 
 /** What a rule may look at. */
 export type KeyedRequest = Pick<DispatchOptions, "path" | "method" | "headers" | "origin">;
@@ -23,8 +21,8 @@ export function keyRule(path: string, rule: KeyRule): (request: KeyedRequest) =>
   const entries: readonly [string, unknown][] = typeof rule === "object" && rule !== null ? Object.entries(rule) : [];
   const [kind, what] = entries[0] ?? [];
   if (entries.length === 1) {
-    if (kind === "header" && isToken(what)) return fromHeader(what.toLowerCase());
-    if (kind === "cookie" && isToken(what)) return fromCookie(what);
+    if (kind === "header" && isHeaderName(what)) return fromHeader(what.toLowerCase());
+    if (kind === "cookie" && isHeaderName(what)) return fromCookie(what);
     if (kind === "path" && typeof what === "number" && Number.isInteger(what) && what >= 0) return fromSegment(what);
     if (kind === "path" && what instanceof RegExp && !what.global && !what.sticky) return fromMatch(what);
   }
@@ -33,10 +31,6 @@ export function keyRule(path: string, rule: KeyRule): (request: KeyedRequest) =>
     rule,
     '{ header: "x-user" }, { cookie: "sid" }, { path: 2 }, { path: /expression/ } or a function',
   );
-}
-
-function isToken(name: unknown): name is string {
-  return typeof name === "string" && HEADER_NAME.test(name);
 }
 
 function fromHeader(name: string) {

@@ -48,6 +48,13 @@ export interface ClientOptions extends CallDefaults {
   readonly connections?: number;
   /** The `Host` header instances see: their own address, or the service's name. @default "instance" */
   readonly authority?: "instance" | "service";
+  /**
+   * The header that marks a call which is sent again, with the number of the attempt; a call that carries it, passed on
+   * with `resolver.retryHeaders()`, is not sent again itself. `false` neither sends nor heeds it.
+   *
+   * @default "x-envoy-attempt-count", Envoy's
+   */
+  readonly retryHeader?: string | false;
 }
 
 /** The calls of a service, with all defaults filled in. */

@@ -3,6 +3,8 @@ import type { Dispatcher } from "undici";
 /** Every form in which undici takes a request's headers. */
 export type RequestHeaders = Dispatcher.DispatchOptions["headers"];
 
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/; // RFC 9110, section 5.6.2
+
 /** The value of a header of a request, whatever its case; the first, if there are several. */
 export function headerOf(headers: RequestHeaders, name: string): string | undefined {
   if (!headers) return undefined;
@@ -27,6 +29,11 @@ export function withHeader(headers: RequestHeaders, name: string, value: string)
   const pairs = Symbol.iterator in headers ? headers : Object.entries(headers);
   const others = [...pairs].filter(([key]) => !isNamed(key, name));
   return Object.fromEntries([...others, [name, value]]);
+}
+
+/** Whether a value can be the name of a header, or of a cookie. */
+export function isHeaderName(name: unknown): name is string {
+  return typeof name === "string" && TOKEN.test(name);
 }
 
 function isNamed(key: unknown, name: string): boolean {

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
 import { Resolver } from "../consumer/resolver.js";
 import { invalid, numberIn, serviceName } from "../model/fields.js";
@@ -5,12 +6,14 @@ import type { Discovery } from "../registry/registry.js";
 import { type Clock, type Random, systemClock, systemRandom } from "../runtime/clock.js";
 import { LagWatch } from "../runtime/lag.js";
 import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
-import type { Ground } from "./call.js";
+import { RETRY_HEADER, retryHeadersIn } from "./again.js";
+import type { Ground } from "./caller.js";
 import { Deadlines } from "./deadlines.js";
 import { ServiceDispatcher } from "./dispatcher.js";
 import { serviceInterceptor } from "./interceptor.js";
 import { type ClientOptions, hostRule } from "./options.js";
 import { Pools } from "./pools.js";
+import { isHeaderName } from "./request-headers.js";
 import { ServiceClient, type WarmupOptions } from "./service-client.js";
 import { ServiceNames } from "./service-names.js";
 import {
@@ -26,7 +29,7 @@ const DAY_MS = 86_400_000;
 const KEYS = [
   ...SERVICE_KEYS,
   ...["services", "refreshMs", "staleAfterMs", "idleMs", "waitMs", "maxServices"],
-  ...["hosts", "connections", "authority", "clock", "random"],
+  ...["hosts", "connections", "authority", "retryHeader", "clock", "random"],
 ];
 
 /** How a resolver works; the registry apart, everything has a default. */
@@ -108,6 +111,16 @@ export class ResolverClient extends Resolver<ServiceClient> {
     await Promise.all(names.map((name) => this.service(name).warmup(options)));
   }
 
+  /**
+   * What to pass on when a request that came in leads to others: `orders.fetch("/", { headers:
+   * resolver.retryHeaders(request.headers) })`. Empty unless the request is itself a retry; the calls it leads to are then
+   * not sent again, so that retries do not multiply down a chain of services.
+   */
+  retryHeaders(incoming: IncomingHttpHeaders | Headers): Record<string, string> {
+    const { retryHeader } = this.#ground;
+    return retryHeader === undefined ? {} : retryHeadersIn(incoming, retryHeader);
+  }
+
   /** Node's own `fetch` by service name: `resolver.fetch("http://orders/v1/orders/42")`. */
   fetch(url: string | URL, init: RequestInit = {}): Promise<Response> {
     return fetch(url, { ...init, dispatcher: this.#dispatcher } as unknown as RequestInit);
@@ -116,9 +129,17 @@ export class ResolverClient extends Resolver<ServiceClient> {
   protected override async closeAll(): Promise<void> {
     await super.closeAll();
     this.#ground.deadlines.close();
+    this.#ground.hedges.close();
     await Promise.all([this.#ground.pools.close(), this.#dispatcher.destroy()]);
     await this.#release();
   }
+}
+
+function retryHeaderFrom(path: string, given: string | false | undefined): string | undefined {
+  if (given === false) return undefined;
+  if (given === undefined) return RETRY_HEADER;
+  if (!isHeaderName(given)) throw invalid(path, given, "the name of a header, or false");
+  return given.toLowerCase();
 }
 
 function groundFor(options: ClientOptions, clock: Clock, random: Ground["random"]): Ground {
@@ -128,7 +149,16 @@ function groundFor(options: ClientOptions, clock: Clock, random: Ground["random"
     throw invalid("resolver.authority", authority, '"instance" or "service"');
   }
   const pools = new Pools({ connections, authority, clock });
-  return { pools, deadlines: new Deadlines(clock), lag: new LagWatch(clock), clock, random };
+  const retryHeader = retryHeaderFrom("resolver.retryHeader", options.retryHeader);
+  return {
+    pools,
+    deadlines: new Deadlines(clock),
+    hedges: new Deadlines(clock),
+    retryHeader,
+    lag: new LagWatch(clock),
+    clock,
+    random,
+  };
 }
 
 /** Checks everything at once: a mistake in a rarely used service must not wait for its first call. */

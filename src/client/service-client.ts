@@ -7,9 +7,11 @@ import { invalid } from "../model/fields.js";
 import { whileAwaited } from "../runtime/clock.js";
 import { untilAborted } from "../runtime/deadline.js";
 import type { DispatchOptions } from "./attempt.js";
-import { Call, type Ground } from "./call.js";
+import { Call } from "./call.js";
+import type { Ground } from "./caller.js";
 import type { ServiceCaller } from "./dispatcher.js";
 import type { Handler } from "./handler.js";
+import { type HedgeOptions, Hedging } from "./hedging.js";
 import type { KeyedRequest } from "./key-rule.js";
 import { type CallOptions, type CallSettings, callSettings } from "./options.js";
 import { opened } from "./pools.js";
@@ -25,6 +27,7 @@ export type ServiceRequestOptions = Partial<Omit<Dispatcher.RequestOptions, "ori
 export interface ClientSettings {
   readonly calls: CallSettings;
   readonly keyRule: ((request: KeyedRequest) => string | undefined) | undefined;
+  readonly hedge: HedgeOptions | undefined;
 }
 
 /** How far a warm-up goes. */
@@ -39,17 +42,19 @@ export interface WarmupOptions {
 export class ServiceClient extends Service implements ServiceCaller {
   readonly ground: Ground;
   readonly budget: RetryBudget = new RetryBudget();
+  readonly hedging: Hedging | undefined;
   readonly #calls: CallSettings;
   readonly #keyRule: ((request: KeyedRequest) => string | undefined) | undefined;
   readonly #dispatcher: OneService = new OneService(this);
   readonly #origin: string;
 
   /** @internal Use `resolver.service(name)`. */
-  constructor(name: string, settings: ServiceSettings, ground: Ground, { calls, keyRule }: ClientSettings) {
+  constructor(name: string, settings: ServiceSettings, ground: Ground, { calls, keyRule, hedge }: ClientSettings) {
     super(name, settings);
     this.ground = ground;
     this.#calls = calls;
     this.#keyRule = keyRule;
+    this.hedging = hedge && new Hedging(hedge);
     this.#origin = `http://${name}`;
   }
 

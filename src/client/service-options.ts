@@ -5,6 +5,7 @@ import { ANYWHERE, ROUTING_KEYS, type Routing, type RoutingOptions, routingFrom 
 import { EJECTION, type EjectionOptions } from "../endpoint/ejection.js";
 import { numberIn } from "../model/fields.js";
 import { durationMs, knownKeys } from "../runtime/options.js";
+import { type HedgeOptions, hedgeOptions } from "./hedging.js";
 import { type KeyRule, keyRule } from "./key-rule.js";
 import { type CallDefaults, callSettings } from "./options.js";
 import type { ClientSettings } from "./service-client.js";
@@ -22,13 +23,20 @@ export interface ServiceOptions extends CallDefaults, RoutingOptions {
    * @default none: only calls that name a key have one
    */
   readonly key?: KeyRule;
+  /**
+   * Asks a second instance when the first takes longer than most calls do; the first answer wins, the other try is
+   * ended. Only calls that may be sent twice, and within the retry budget.
+   *
+   * @default false; `true` waits for as long as 95 % of the service's calls take
+   */
+  readonly hedge?: boolean | HedgeOptions;
   /** When an endpoint is taken out of rotation. @default see {@link EjectionOptions} */
   readonly ejection?: Partial<EjectionOptions>;
 }
 
 /** The names of all options of {@link ServiceOptions}. */
 export const SERVICE_KEYS: readonly string[] = [
-  ...["balancer", "timeoutMs", "tryTimeoutMs", "tries", "ejection", "key"],
+  ...["balancer", "timeoutMs", "tryTimeoutMs", "tries", "ejection", "key", "hedge"],
   ...ROUTING_KEYS,
 ];
 
@@ -46,6 +54,7 @@ export const STANDARD: CheckedService = {
   ejection: EJECTION,
   calls: callSettings("resolver", {}),
   keyRule: undefined,
+  hedge: undefined,
 };
 
 /** Fills in what is not given. @throws {DiscoveryError} `INVALID_OPTION`, naming the option */
@@ -56,6 +65,7 @@ export function serviceSettings(path: string, options: ServiceOptions, base: Che
     routing: routingFrom(path, options),
     ejection: ejectionFrom(`${path}.ejection`, options.ejection, base.ejection),
     calls: callSettings(path, options, base.calls),
+    hedge: options.hedge === undefined ? base.hedge : hedgeOptions(`${path}.hedge`, options.hedge),
     keyRule: options.key === undefined ? base.keyRule : keyRule(`${path}.key`, options.key),
   };
 }
