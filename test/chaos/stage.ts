@@ -39,8 +39,8 @@ export class Stage {
     return child;
   }
 
-  async provider(port = 0): Promise<Actor> {
-    const child = this.#fork("./provider-process.mjs", [this.registryUrl, String(port)]);
+  async provider(port = 0, flags: readonly string[] = []): Promise<Actor> {
+    const child = this.#fork("./provider-process.mjs", [this.registryUrl, String(port), ...flags]);
     const about = await once<{ id: string; port: number }>((done) => child.once("message", done as never), child);
     return { child, ...about };
   }
@@ -71,19 +71,24 @@ export class Stage {
 }
 
 /** Kills a process and waits until it is gone, so that its port is free. */
-export function kill(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+export async function kill(child: ChildProcess): Promise<void> {
+  await ended(child, "SIGKILL");
+}
+
+/** Sends a signal and waits until the process is gone; resolves with its exit code. */
+export function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child.exitCode);
   return new Promise((resolve) => {
-    child.once("exit", () => resolve());
-    child.kill("SIGKILL");
+    child.once("exit", resolve);
+    child.kill(signal);
   });
 }
 
-/** Calls in an open loop, `rate` a second, for `seconds`; `at` happens on the way. */
+/** Calls in an open loop, `rate` a second, for so many seconds or until it is over; `at` happens on the way. */
 export async function underLoad(
   orders: ServiceClient,
   rate: number,
-  seconds: number,
+  length: number | (() => boolean),
   call: () => Promise<{ readonly status?: number; readonly statusCode?: number }>,
   at: Readonly<Record<number, () => unknown>> = {},
 ): Promise<Load> {
@@ -96,7 +101,8 @@ export async function underLoad(
   const begun = performance.now();
   const pending: Promise<void>[] = [];
   const acts = Object.entries(at).map(async ([second, act]) => pass(Number(second) * 1_000).then(act));
-  while (performance.now() - begun < seconds * 1_000) {
+  const isOver = typeof length === "function" ? length : () => performance.now() - begun >= length * 1_000;
+  while (!isOver()) {
     const due = Math.floor(((performance.now() - begun) / 1_000) * rate);
     while (load.calls < due) {
       load.calls++;

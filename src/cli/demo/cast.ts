@@ -2,59 +2,80 @@ import { type ChildProcess, fork } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { untilAborted } from "../../runtime/deadline.js";
-import type { ConsumerReport, ProviderReady } from "./messages.js";
+import type { ConsumerReport, ProviderReady, Visible } from "./messages.js";
 
 /** A provider on the stage. */
 export interface Provider {
   readonly id: string;
+  readonly port: number;
   readonly child: ChildProcess;
+}
+
+/** Who hears from the consumer. */
+export interface Audience {
+  report(report: ConsumerReport): void;
+  /** A registry that began anew lists everybody again. */
+  visible(at: number): void;
+  died(error: Error): void;
 }
 
 /** The processes of the demo: all real, all gone when it ends. */
 export class Cast {
   readonly #signal: AbortSignal;
   readonly #children = new Set<ChildProcess>();
+  #registry: ChildProcess | undefined;
   registryUrl = "";
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
   }
 
+  /** Starts the registry; a second one takes the place of the first, on its port and with nothing in its memory. */
   async registry(): Promise<string> {
-    const child = this.#fork("../main.js", ["registry", "--port", "0", "--json"]);
+    const port = this.registryUrl === "" ? "0" : new URL(this.registryUrl).port;
+    const child = this.#fork("../main.js", ["registry", "--port", port, "--json"]);
+    this.#registry = child;
     const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
     const line = await this.#firstOf(child, new Promise<string>((resolve) => lines.once("line", resolve)));
     this.registryUrl = String((JSON.parse(line) as { url: unknown }).url);
     return this.registryUrl;
   }
 
-  async provider(): Promise<Provider> {
-    const child = this.#fork("./provider-process.js", [this.registryUrl]);
+  /** Kills the registry, and resolves when it is gone. */
+  async killRegistry(): Promise<void> {
+    if (this.#registry) await ended(this.#registry, "SIGKILL");
+  }
+
+  async provider(port = 0): Promise<Provider> {
+    const child = this.#fork("./provider-process.js", [this.registryUrl, String(port)]);
     const ready = new Promise<ProviderReady>((resolve) =>
       child.once("message", (message) => resolve(message as ProviderReady)),
     );
-    const { id } = await this.#firstOf(child, ready);
-    return { id, child };
+    const { id, port: bound } = await this.#firstOf(child, ready);
+    return { id, port: bound, child };
   }
 
-  consumer(rate: number, told: (report: ConsumerReport) => void, died: (error: Error) => void): void {
+  /** Asks a provider to leave, starts another on its port, and resolves with that one. */
+  async replace(provider: Provider): Promise<Provider> {
+    await untilAborted(ended(provider.child, "SIGTERM"), this.#signal);
+    return this.provider(provider.port);
+  }
+
+  consumer(rate: number, audience: Audience): void {
     const child = this.#fork("./consumer-process.js", [this.registryUrl, String(rate)]);
-    child.on("message", (message) => told(message as ConsumerReport));
+    child.on("message", (message) => {
+      const told = message as ConsumerReport | Visible;
+      if (told.type === "report") audience.report(told);
+      else audience.visible(told.at);
+    });
     child.once("exit", (code) => {
-      if (!this.#signal.aborted) died(new Error(`The consumer ended with exit code ${code}`));
+      if (!this.#signal.aborted) audience.died(new Error(`The consumer ended with exit code ${code}`));
     });
   }
 
   /** Ends everybody; whoever does not go is killed with this process's own end. */
   async leave(): Promise<void> {
-    const gone = [...this.#children].map(
-      (child) =>
-        new Promise<void>((resolve) => {
-          child.once("exit", () => resolve());
-          child.kill("SIGKILL");
-        }),
-    );
-    await Promise.all(gone);
+    await Promise.all([...this.#children].map((child) => ended(child, "SIGKILL")));
   }
 
   #fork(script: string, args: readonly string[]): ChildProcess {
@@ -72,4 +93,13 @@ export class Cast {
     failed.catch(() => {}); // its exit later on is no failure
     return untilAborted(Promise.race([ready, failed]), this.#signal);
   }
+}
+
+/** Sends a signal, and resolves when the process is gone. */
+function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once("exit", () => resolve());
+    child.kill(signal);
+  });
 }

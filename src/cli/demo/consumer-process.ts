@@ -3,9 +3,10 @@ import { createResolver } from "../../index.js";
 import type { ServiceInstance } from "../../model/instance.js";
 import { systemClock } from "../../runtime/clock.js";
 import { interrupted } from "../interrupted.js";
-import type { ConsumerReport, SeenInstance } from "./messages.js";
+import type { ConsumerReport, SeenInstance, Visible } from "./messages.js";
 
 const REPORT_MS = 200;
+const LOOK_MS = 10;
 
 const [registry = "", rate = "250"] = process.argv.slice(2);
 const resolver = createResolver({ registry, tryTimeoutMs: 250 });
@@ -30,6 +31,7 @@ subscribe("discovery:retry", (message) => {
 await orders.ready();
 void calling();
 void reporting();
+void looking();
 await interrupted();
 halt.abort();
 await resolver.close();
@@ -76,6 +78,19 @@ async function reporting(): Promise<void> {
       instances,
     } satisfies ConsumerReport);
     await systemClock.sleep(REPORT_MS, halt.signal).catch(() => {});
+  }
+}
+
+/** Tells when a registry that began anew lists everybody again. */
+async function looking(): Promise<void> {
+  let { epoch } = orders.snapshot;
+  while (!halt.signal.aborted && process.connected) {
+    const { epoch: now, suspects } = orders.snapshot;
+    if (now !== epoch && suspects.length === 0) {
+      epoch = now;
+      process.send?.({ type: "visible", at: systemClock.wall() } satisfies Visible);
+    }
+    await systemClock.sleep(LOOK_MS, halt.signal).catch(() => {});
   }
 }
 

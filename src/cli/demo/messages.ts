@@ -2,6 +2,7 @@
 export interface ProviderReady {
   readonly type: "ready";
   readonly id: string;
+  readonly port: number;
 }
 
 /** What the consumer saw of one instance. Moments are wall-clock milliseconds of this machine. */
@@ -25,4 +26,11 @@ export interface ConsumerReport {
   readonly failures: number;
   readonly lastFailure: string | undefined;
   readonly instances: readonly SeenInstance[];
+}
+
+/** The consumer tells that a registry which began anew lists everybody again. */
+export interface Visible {
+  readonly type: "visible";
+  /** Wall-clock milliseconds of this machine. */
+  readonly at: number;
 }

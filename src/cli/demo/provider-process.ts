@@ -1,27 +1,24 @@
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { createAgent } from "../../index.js";
-import { interrupted } from "../interrupted.js";
 import type { ProviderReady } from "./messages.js";
 
 /** Short, so that the registry too forgets a killed provider while the demo runs. */
 const TTL_MS = 6_000;
 
-const [registry = "", work = "5"] = process.argv.slice(2);
+const [registry = "", port = "0", work = "5"] = process.argv.slice(2);
 const server = createServer((_request, response) => {
   const until = performance.now() + Number(work) * Math.random() * 0.2; // a little of this machine's time
   while (performance.now() < until);
   response.setHeader("x-instance", agent.instance?.id ?? "");
   response.end("ok");
 });
-await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-
-const { port } = server.address() as AddressInfo;
-const agent = createAgent({ registry, service: "orders", port, ttlMs: TTL_MS, metadata: { pid: String(process.pid) } });
-await agent.start();
-process.send?.({ type: "ready", id: agent.instance?.id ?? "" } satisfies ProviderReady);
-
-await interrupted();
-await agent.stop();
-server.close();
-server.closeAllConnections();
+const agent = createAgent({ registry, service: "orders", ttlMs: TTL_MS, metadata: { pid: String(process.pid) } });
+agent.once("registered", ({ lease: { instance } }) => {
+  process.send?.({ type: "ready", id: instance.id, port: instance.port } satisfies ProviderReady);
+});
+agent.once("stopped", () => {
+  if (process.connected) process.disconnect(); // the last thing that holds this process
+});
+process.once("disconnect", () => void agent.stop());
+agent.attach(server); // registers when it listens; on SIGTERM it leaves without losing a call
+server.listen(Number(port), "127.0.0.1");
