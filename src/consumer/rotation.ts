@@ -161,6 +161,7 @@ export class Rotation implements EndpointWatcher {
     this.#parked = parked;
     this.#picker.update(this.#all, parked ? [] : this.#eligible.usable);
     this.#settle();
+    if (!parked && this.#eligible.ramping) this.refresh(); // time has passed for those who warm up
   }
 
   /** Goes through the stages once more, for whoever wants to know who is left out, and why. */
@@ -212,7 +213,7 @@ export class Rotation implements EndpointWatcher {
 
   /** Weights of those who warm up grow in steps. */
   #stepLater(): void {
-    if (this.#nextStep) return;
+    if (this.#nextStep || this.#parked) return;
     const { clock, routing } = this.#options;
     this.#nextStep = clock.schedule(routing.slowStartMs / RAMP_STEPS, () => {
       this.#nextStep = undefined;

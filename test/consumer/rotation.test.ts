@@ -130,6 +130,21 @@ describe("a rotation", () => {
     );
   });
 
+  it("sets no timer for newcomers while it is parked, and catches up with them afterwards", async () => {
+    const { clock, rotation, instances } = make(3, [], { slowStartMs: 10_000 });
+    await clock.advance(1_000);
+    const added = defineInstance({ service: "orders", host: "127.0.0.1", port: 4_000 });
+    rotation.setInstances([...instances, added], undefined);
+    assert.equal(rotation.all[3]?.weight, 0.1);
+    rotation.park(true);
+    await clock.advance(5_000);
+    assert.equal(clock.pending, 0);
+    rotation.park(false);
+    assert.equal(rotation.all[3]?.weight, 0.5);
+    await clock.advance(5_000);
+    assert.deepEqual([rotation.all[3]?.weight, clock.pending], [1, 0]);
+  });
+
   it("never loses more than half to failures, nor its last one", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.array(fc.nat(11), { maxLength: 200 }), (count, failing) => {
@@ -268,7 +283,7 @@ function make(count: number, statuses: readonly InstanceStatus[] = [], routing: 
     defineInstance({ service: "orders", host: "127.0.0.1", port: 3_000 + index, status: statuses[index] ?? "healthy" }),
   );
   rotation.setInstances(instances, undefined);
-  return { clock, rotation, events };
+  return { clock, rotation, events, instances };
 }
 
 function choose(rotation: Rotation): Endpoint {
