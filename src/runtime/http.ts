@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import { buildConnector, Pool } from "undici";
 import { DiscoveryError } from "../model/errors.js";
 import { invalid } from "../model/fields.js";
+import { adviceFor } from "./http-advice.js";
 
 /** The most a registry's answer may hold, in bytes: 16 MiB, enough for 50,000 instances. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -9,6 +10,8 @@ const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const MAX_LINE_LENGTH = 16 * 1024 * 1024;
 /** Sockets per registry: watches, pulls and beats of one process together stay far below Consul's 200 per client. */
 const CONNECTIONS = 64;
+/** The most of a refusal in plain text that an error quotes, in characters. */
+const MAX_DETAIL_LENGTH = 200;
 /** A registry that does not accept within a second is away (Nacos, Eureka: 1–3 s). */
 const CONNECT_TIMEOUT_MS = 1_000;
 
@@ -19,6 +22,8 @@ export interface HttpClientOptions {
   /** `http://host:port`, without path. */
   readonly origin: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** How many sockets it may open at once. @default 64 */
+  readonly connections?: number;
 }
 
 /** One request; a `body` is sent as JSON. */
@@ -32,7 +37,7 @@ export interface HttpRequest {
   readonly accept?: readonly number[];
 }
 
-/** One answer, its JSON body read; `undefined` where there was none. */
+/** One answer, its JSON body read; `undefined` where there was none. A refusal that is accepted may be plain text. */
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -48,9 +53,9 @@ export interface HttpClient {
 }
 
 /** @throws {DiscoveryError} `INVALID_OPTION` if `origin` is no HTTP origin */
-export function httpClient({ name, origin, headers = {} }: HttpClientOptions): HttpClient {
+export function httpClient({ name, origin, headers = {}, connections = CONNECTIONS }: HttpClientOptions): HttpClient {
   const pool = new Pool(originOf(name, origin), {
-    connections: CONNECTIONS,
+    connections,
     connect: unreferenced,
     headersTimeout: 0, // undici's own timers tick once a second: every deadline here is the caller's signal
     bodyTimeout: 0,
@@ -87,7 +92,7 @@ export function httpClient({ name, origin, headers = {} }: HttpClientOptions): H
       const { status, headers: answered, body } = await send(request);
       const text = await readAll(name, request, body);
       if (status >= 300 && !request.accept?.includes(status)) throw refusal(name, request, status, answered, text);
-      return { status, headers: answered, body: parsed(name, request, text) };
+      return { status, headers: answered, body: status < 300 ? parsed(name, request, text) : jsonOrText(text) };
     },
 
     async *lines(request) {
@@ -175,6 +180,14 @@ function parsed(name: string, request: HttpRequest, text: string): unknown {
   }
 }
 
+function jsonOrText(text: string): unknown {
+  try {
+    return text === "" ? undefined : JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
 function said(name: string, { method, path }: HttpRequest): string {
   return `${name} answered ${method} ${path} with`;
 }
@@ -183,7 +196,8 @@ function said(name: string, { method, path }: HttpRequest): string {
 function failure(name: string, { method, path, signal }: HttpRequest, cause: unknown): unknown {
   if (signal.aborted) return signal.reason;
   const text = cause instanceof Error ? cause.message : String(cause);
-  return new DiscoveryError("UNAVAILABLE", `${name} did not answer ${method} ${path}: ${text}`, { cause });
+  const { code, advice } = adviceFor(cause);
+  return new DiscoveryError(code, `${name} did not answer ${method} ${path}: ${text}${advice}`, { cause });
 }
 
 function refusal(
@@ -209,6 +223,7 @@ function problemIn(text: string): { detail?: string; code?: string } {
     const { detail, code } = JSON.parse(text) as Record<string, unknown>;
     return { ...(typeof detail === "string" ? { detail } : {}), ...(typeof code === "string" ? { code } : {}) };
   } catch {
-    return {};
+    const [line = ""] = text.trim().split("\n");
+    return line === "" || line.startsWith("<") ? {} : { detail: line.slice(0, MAX_DETAIL_LENGTH) };
   }
 }
