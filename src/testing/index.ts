@@ -1,7 +1,3 @@
-export {
-  type ContractCase,
-  type ContractNeeds,
-  type ContractSubject,
-  registryContract,
-} from "./contract.js";
+export { type ContractCase, type ContractNeeds, registryContract } from "./contract.js";
+export type { ContractFaults, ContractSubject } from "./contract-subject.js";
 export { ManualClock } from "./manual-clock.js";
