@@ -1,0 +1,74 @@
+import { DiscoveryError, type ErrorCode } from "../model/errors.js";
+import { type HttpClient, type HttpResponse, httpClient } from "../runtime/http.js";
+
+/** Of the 200 connections that a Consul agent grants one address by default, so many for watches: beats need some too. */
+const WATCH_CONNECTIONS = 128;
+
+type Query = Readonly<Record<string, string | undefined>>;
+
+/** One question; `query` leaves out what is undefined. */
+export interface ConsulRequest {
+  readonly signal: AbortSignal;
+  readonly query?: Query;
+  readonly body?: unknown;
+  /** Statuses that are answers, not errors. */
+  readonly accept?: readonly number[];
+}
+
+/** Consul's HTTP API. Watches have sockets of their own, so that however many there are, no heartbeat waits for one. */
+export class ConsulClient {
+  readonly name: string;
+  readonly #datacenter: string | undefined;
+  readonly #http: HttpClient;
+  readonly #watches: HttpClient;
+
+  constructor(name: string, origin: string, token: string | undefined, datacenter: string | undefined) {
+    this.name = name;
+    this.#datacenter = datacenter;
+    const options = { name, origin, headers: token ? { "x-consul-token": token } : {} };
+    this.#http = httpClient(options);
+    this.#watches = httpClient({ ...options, connections: WATCH_CONNECTIONS });
+  }
+
+  /** Asks the agent about itself, or tells it something. */
+  agent(method: "GET" | "PUT", path: string, { query = {}, ...request }: ConsulRequest): Promise<HttpResponse> {
+    return explained(this.#http.request({ method, path: `/v1/agent/${path}${search(query)}`, ...request }));
+  }
+
+  /** Asks for what the datacenter knows; a blocking query if there is an `index`. */
+  catalog(path: string, { query = {}, ...request }: ConsulRequest): Promise<HttpResponse> {
+    const http = query["index"] === undefined ? this.#http : this.#watches;
+    const where = search({ ...query, dc: this.#datacenter });
+    return explained(http.request({ method: "GET", path: `/v1/${path}${where}`, ...request }));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#http.close(), this.#watches.close()]);
+  }
+}
+
+function search(query: Query): string {
+  const told = Object.entries(query).filter((each): each is [string, string] => each[1] !== undefined);
+  return told.length === 0 ? "" : `?${new URLSearchParams(told)}`;
+}
+
+/** What Consul says in plain text, what it is to us, and what can be done. */
+const EXPLANATIONS: readonly (readonly [RegExp, ErrorCode, string])[] = [
+  [/No path to datacenter/, "REJECTED", "does that datacenter exist, and has it joined this one?"],
+  [/ACL not found/, "UNAUTHORIZED", "it does not know the token: is it of this datacenter, and not yet revoked?"],
+  [/Permission denied/, "UNAUTHORIZED", "the token needs a policy with service:write, and service:read and node:read"],
+  [/with 404 \(REJECTED\)$|no JSON \(PROTOCOL\)$/, "PROTOCOL", "is that the HTTP port of a Consul agent?"],
+  [/with 30\d/, "PROTOCOL", "is that the HTTP port of a Consul agent? Redirects are not followed"],
+];
+
+async function explained(asked: Promise<HttpResponse>): Promise<HttpResponse> {
+  try {
+    return await asked;
+  } catch (error) {
+    const found = DiscoveryError.is(error) && EXPLANATIONS.find(([pattern]) => pattern.test(error.message));
+    if (!found) throw error;
+    const [, code, advice] = found;
+    const { message, cause, retryAfterMs } = error;
+    throw new DiscoveryError(code, `${message.replace(/ \([A-Z_]+\)$/, "")}; ${advice}`, { cause, retryAfterMs });
+  }
+}
