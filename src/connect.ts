@@ -1,7 +1,12 @@
+import { consul } from "./adapters/consul.js";
 import { http } from "./adapters/http.js";
 import { DiscoveryError } from "./model/errors.js";
 import { invalid } from "./model/fields.js";
 import type { Discovery, Registrar, Registry } from "./registry/registry.js";
+import { knownKeys } from "./runtime/options.js";
+
+/** Where a Consul agent listens for HTTP unless told otherwise. */
+const CONSUL_PORT = 8500;
 
 /** A registry, and whether it is ours to close. */
 export interface Connection<R> {
@@ -12,10 +17,18 @@ export interface Connection<R> {
   readonly release: () => Promise<void>;
 }
 
-/** Schemes a registry URL may have, and what each makes of it. */
-const SCHEMES: Readonly<Record<string, (url: string, token: string | undefined) => Registry>> = {
+/** Makes a registry from its URL, which it has parsed already, and a token. */
+type Open = (path: string, url: URL, token: string | undefined) => Registry;
+
+/**
+ * Schemes a registry URL may have, and what each makes of it. All are loaded at once: `createAgent()` does not wait, it
+ * must know a registry's capabilities when it returns, and an adapter is a few kilobytes on top of what is there anyway.
+ */
+const SCHEMES: Readonly<Record<string, Open>> = {
   "http:": openHttp,
   "https:": openHttp,
+  "consul:": openConsul,
+  "consul+https:": openConsul,
 };
 
 /**
@@ -46,11 +59,28 @@ export function connect<R extends Discovery | Registrar>(
 function connectTo(path: string, text: string): Connection<Registry> {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const open = url && SCHEMES[url.protocol];
-  if (!open) throw invalid(path, text, `a URL with one of the schemes ${Object.keys(SCHEMES).join(" ")}`);
-  const registry = open(text, process.env["MCP_REGISTRY_TOKEN"]);
+  if (!open) throw invalid(path, safe(text), `a URL with one of the schemes ${Object.keys(SCHEMES).join(" ")}`);
+  const registry = open(path, url, process.env["MCP_REGISTRY_TOKEN"] || undefined);
   return { registry, host: url.hostname, release: () => registry.close() };
 }
 
-function openHttp(url: string, token: string | undefined): Registry {
+function openHttp(_path: string, { href: url }: URL, token: string | undefined): Registry {
   return http({ url, ...(token ? { token } : {}) });
+}
+
+/** `consul://host:8500?dc=eu&token=…`; the environment is a better place for a token. */
+function openConsul(path: string, url: URL, fromEnvironment: string | undefined): Registry {
+  const query = Object.fromEntries(url.searchParams);
+  knownKeys(path, query, ["dc", "token"]);
+  const { dc: datacenter, token = fromEnvironment } = query;
+  if (url.hostname === "" || url.username !== "" || !/^\/?$/.test(url.pathname)) {
+    throw invalid(path, safe(url.href), "consul://host:8500, with dc and token as its only parameters");
+  }
+  const scheme = url.protocol === "consul:" ? "http" : "https";
+  return consul({ url: `${scheme}://${url.hostname}:${url.port || CONSUL_PORT}`, token, datacenter });
+}
+
+/** A URL for messages, without what may be secret in it. */
+function safe(text: string): string {
+  return text.replace(/\?.*$/s, "?…").replace(/\/\/[^/]*@/, "//…@");
 }

@@ -69,14 +69,13 @@ export class Membership {
       return differs || first || before > 0 ? CHANGED : NOTHING;
     }
     const listed = new Set(update.instances.map(({ id }) => id));
-    for (const id of this.known.keys()) {
-      if (listed.has(id)) this.doubted.delete(id);
-      else if (!this.doubted.has(id)) this.doubted.set(id, this.#patience(id, now));
-    }
+    for (const id of listed) this.doubted.delete(id);
+    const left = this.#miss(listed, now);
     if (this.warming || wasWarming) this.#doubtUntil(now);
     const differs = applyUpdate(this.known, { type: "change", upserted: update.instances, removed: [], position: "" });
     const dropped = this.#dropDoubted(now);
-    return differs || dropped || before !== this.doubted.size || wasWarming !== this.warming ? CHANGED : NOTHING;
+    const doubts = before !== this.doubted.size;
+    return differs || left || dropped || doubts || wasWarming !== this.warming ? CHANGED : NOTHING;
   }
 
   #change(update: RegistryUpdate & { type: "change" }, now: number): MembershipChange {
@@ -98,13 +97,24 @@ export class Membership {
     this.position = undefined;
     this.warming = update.warming === true;
     if (this.known.size === 0) this.state = this.warming && this.state === "unknown" ? "known" : "absent";
-    for (const id of this.known.keys()) {
-      if (!this.doubted.has(id)) this.doubted.set(id, this.#patience(id, now));
-    }
+    const left = this.#miss(new Set(), now);
     if (this.warming || before.warming) this.#doubtUntil(now);
     const dropped = this.#dropDoubted(now);
     const same = before.state === this.state && before.warming === this.warming && before.doubted === this.doubted.size;
-    return dropped || !same ? CHANGED : NOTHING;
+    return left || dropped || !same ? CHANGED : NOTHING;
+  }
+
+  /** Doubts those it does not list; whoever said before that it was leaving has left, which is told by true. */
+  #miss(listed: ReadonlySet<string>, now: number): boolean {
+    let left = false;
+    for (const [id, { status }] of this.known) {
+      if (listed.has(id)) continue;
+      if (status === "draining") {
+        this.doubted.delete(id);
+        left = this.known.delete(id) || left;
+      } else if (!this.doubted.has(id)) this.doubted.set(id, this.#patience(id, now));
+    }
+    return left;
   }
 
   #patience(id: string, now: number): number {

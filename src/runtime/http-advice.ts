@@ -20,7 +20,7 @@ const NOTHING: Advice = { code: "UNAVAILABLE", advice: "" };
 /** What the codes of Node, OpenSSL and undici's parser tell about a registry's address. */
 const ADVICE: readonly (readonly [RegExp, Advice])[] = [
   [/^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/, NOBODY],
-  [/^HPE_/, NO_HTTP],
+  [/^(HPE_|HTTPParserError)/, NO_HTTP],
   [/^(ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG|EPROTO)$/, NO_TLS],
   [/(SELF_SIGNED_CERT|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|CERT_UNTRUSTED)/, UNTRUSTED],
   [/^ERR_TLS_CERT_ALTNAME_INVALID$/, MISNAMED],
@@ -32,9 +32,9 @@ export function adviceFor(cause: unknown): Advice {
   return ADVICE.find(([pattern]) => pattern.test(code))?.[1] ?? NOTHING;
 }
 
-/** Several addresses tried in vain make one error that holds the others. */
+/** Several addresses tried in vain make one error that holds the others; undici's parser has but a name for some. */
 function codeOf(cause: unknown): string {
-  const { code, errors } = (cause ?? {}) as { readonly code?: unknown; readonly errors?: unknown };
+  const { code, name, errors } = (cause ?? {}) as Readonly<Record<"code" | "name" | "errors", unknown>>;
   if (typeof code === "string") return code;
-  return Array.isArray(errors) && errors.length > 0 ? codeOf(errors[0]) : "";
+  return Array.isArray(errors) && errors.length > 0 ? codeOf(errors[0]) : String(name);
 }

@@ -195,9 +195,15 @@ function said(name: string, { method, path }: HttpRequest): string {
 /** The caller's own abort passes through untouched; anything else means the registry is away. */
 function failure(name: string, { method, path, signal }: HttpRequest, cause: unknown): unknown {
   if (signal.aborted) return signal.reason;
-  const text = cause instanceof Error ? cause.message : String(cause);
   const { code, advice } = adviceFor(cause);
-  return new DiscoveryError(code, `${name} did not answer ${method} ${path}: ${text}${advice}`, { cause });
+  return new DiscoveryError(code, `${name} did not answer ${method} ${path}: ${reasonOf(cause)}${advice}`, { cause });
+}
+
+/** OpenSSL's messages are lines of source positions; what it calls the reason is not. */
+function reasonOf(cause: unknown): string {
+  const { reason, message } = (cause ?? {}) as { readonly reason?: unknown; readonly message?: unknown };
+  if (typeof reason === "string") return reason;
+  return typeof message === "string" ? message : String(cause);
 }
 
 function refusal(

@@ -1,0 +1,325 @@
+import assert from "node:assert/strict";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { afterEach, describe, it } from "vitest";
+import { type ConsulOptions, consul } from "../../src/adapters/consul.js";
+import { DiscoveryError, type ErrorCode } from "../../src/model/errors.js";
+import { defineInstance } from "../../src/model/instance.js";
+import type { RegistryUpdate } from "../../src/model/update.js";
+import { haltSignal } from "../../src/runtime/deadline.js";
+import { ManualClock } from "../../src/testing/index.js";
+import { startBackend } from "../fakes/backend.js";
+
+const opened: { close(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const each of opened.splice(0).reverse()) await each.close();
+});
+
+describe("a watch of consul()", () => {
+  it("waits at the index it was told, for as long as it was asked to", async () => {
+    const { watch, asked } = await start({ waitMs: 8_000 });
+    watch().read();
+    (await asked()).answer(7, [record()]);
+    assert.equal((await asked()).path, "/v1/health/service/orders?index=7&wait=8000ms");
+  });
+
+  it("begins anew when the index goes back", async () => {
+    const { watch, asked, clock } = await start();
+    const { read } = watch();
+    const [first, second] = [read(), read()];
+    (await asked()).answer(5_000, [record()]);
+    const { epoch } = await first;
+    (await asked()).answer(13, [record({ Port: 2 })]);
+    assert.notEqual((await second).epoch, epoch);
+    await clock.advance(200);
+    assert.equal((await asked()).path, "/v1/health/service/orders");
+  });
+
+  it("takes an index that stands still under other contents for one that went back", async () => {
+    const { list, asked } = await start();
+    const [first, second] = [list(), list()];
+    (await asked()).answer(13, [record()]);
+    const { epoch } = await first;
+    (await asked()).answer(13, [record()]);
+    await second;
+    const third = list();
+    (await asked()).answer(13, [record({ Port: 2 })]);
+    assert.notEqual((await third).epoch, epoch);
+  });
+
+  it("takes an index below 1 for 1, and asks no more than twice a second though it is answered at once", async () => {
+    const { watch, asked, clock } = await start();
+    watch().read();
+    (await asked()).answer(0, [record()]);
+    for (let request = 1; request < 12; request++) {
+      const next = asked();
+      while (!(await Promise.race([next, turns(5)]))) await clock.advance(100);
+      const { path, answer } = await next;
+      assert.match(path, /index=1&/);
+      answer(0, [record()]);
+    }
+    assert.ok(clock.now() >= 4_500, `12 requests in ${clock.now()} ms`);
+  });
+
+  it("says PROTOCOL of an answer without index", async () => {
+    const { watch, asked } = await start();
+    const reading = watch().read();
+    (await asked()).answer(undefined, [record()]);
+    await rejects(reading, "PROTOCOL", /sent no X-Consul-Index/);
+  });
+
+  it("tells nothing of a wake-up that changed nothing", async () => {
+    const { watch, asked } = await start();
+    const { read } = watch();
+    const first = read();
+    (await asked()).answer(7, [record()]);
+    assert.equal((await first).type, "reset");
+    (await asked()).answer(9, [record({ ModifyIndex: 9 })]);
+    assert.equal((await read()).type, "current");
+  });
+
+  it("is one request, however many watch the service", async () => {
+    const { watch, asked, count } = await start();
+    const watches = Array.from({ length: 20 }, () => watch());
+    const first = watches.map(({ read }) => read());
+    (await asked()).answer(7, [record()]);
+    for (const update of await Promise.all(first)) assert.equal(update.type, "reset");
+    const held = await asked();
+    await turns(20);
+    assert.equal(count(), 2);
+    const late = watch();
+    assert.equal((await late.read()).type, "reset");
+    const told = (await first[0]) as RegistryUpdate & { type: "reset" };
+    assert.equal((await watch("orders", told.position).read()).type, "current");
+    assert.equal(count(), 2);
+    held.answer(8, [record(), record({ ID: "b", Port: 2 })]);
+    for (const { read } of [...watches, late]) {
+      const update = await read();
+      assert.equal(update.type === "reset" && update.instances.length, 2);
+    }
+  });
+
+  it("lets its request go when the last watcher does", async () => {
+    const { watch, asked } = await start();
+    const halts = [new AbortController(), new AbortController()] as const;
+    const watches = halts.map(({ signal }) => watch("orders", undefined, signal));
+    const reading = watches.map(({ read }) => read());
+    (await asked()).answer(7, [record()]);
+    await Promise.all(reading);
+    const held = await asked();
+    halts[0].abort(new Error("enough"));
+    await turns(20);
+    assert.equal(held.isOver(), false);
+    halts[1].abort(new Error("enough"));
+    while (!held.isOver()) await turns(1);
+  });
+
+  it("gives up a request that outlasts the wait, its jitter and a margin, and a new watch begins without index", async () => {
+    const { watch, asked, clock } = await start({ waitMs: 16_000 });
+    const { read } = watch();
+    const first = read();
+    (await asked()).answer(7, [record()]);
+    await first;
+    await asked(); // and no word more: the other end of the connection is gone
+    const reading = read();
+    await clock.advance(19_999);
+    await turns(5);
+    await clock.advance(1);
+    await rejects(reading, "TIMEOUT", /blocking query for orders/);
+    watch().read();
+    assert.equal((await asked()).path, "/v1/health/service/orders");
+  });
+
+  it("fails with all its watchers, on a reset connection and a 429 alike", async () => {
+    for (const [fail, code] of [
+      [reset, "UNAVAILABLE"],
+      [tooMany, "OVERLOADED"],
+    ] as const) {
+      const { watch, asked } = await start();
+      const readings = [watch().read(), watch().read()];
+      fail((await asked()).response);
+      for (const reading of readings) {
+        await rejects(reading, code);
+        assert.ok(await reading.catch((error: DiscoveryError) => error.retryable));
+      }
+    }
+  });
+});
+
+describe("consul()", () => {
+  it("says that it may not read, of an empty answer that Consul says it filtered", async () => {
+    const { list, asked } = await start();
+    const listing = list();
+    const { response } = await asked();
+    response.writeHead(200, { "x-consul-index": "7", "x-consul-results-filtered-by-acls": "true" }).end("[]");
+    await rejects(listing, "UNAUTHORIZED", /service:read/);
+  });
+
+  it("takes a check that Consul does not have for a lease it does not know, in old words and new", async () => {
+    for (const [status, text] of [
+      [500, 'CheckID "mcp:a:1" does not have associated TTL'],
+      [404, 'Unknown check ID "mcp:a:1". Ensure that the check ID is passed, not the check name.'],
+    ] as const) {
+      const { registry, asked, signal } = await start();
+      const lease = leaseOf(3_000);
+      const renewing = registry.renew([{ lease }], { signal });
+      (await asked()).response.writeHead(status).end(text);
+      (await asked()).response.writeHead(404).end('{"AggregatedStatus":"critical","Service":null}');
+      assert.deepEqual((await renewing).unknown, [{ lease, reason: "unknown" }]);
+    }
+  });
+
+  it("lets no beat be missed for the refusal of another", async () => {
+    const { registry, asked, signal } = await start();
+    const leases = [leaseOf(3_000), leaseOf(3_001)];
+    const renewing = registry.renew(
+      leases.map((lease) => ({ lease })),
+      { signal },
+    );
+    for (let beat = 0; beat < 2; beat++) {
+      const { path, response } = await asked();
+      if (path.includes("3000")) response.writeHead(403).end("Permission denied");
+      else response.end();
+    }
+    const { unknown } = await renewing;
+    assert.deepEqual(
+      unknown.map(({ lease }) => lease),
+      [leases[0]],
+    );
+    assert.match(unknown[0]?.reason ?? "", /service:write/);
+  });
+
+  it("sends a thousand beats sixteen at a time", async () => {
+    let most = 0;
+    let now = 0;
+    const backend = await startBackend((_, response) => {
+      most = Math.max(most, ++now);
+      setImmediate(() => {
+        now--;
+        response.end();
+      });
+    });
+    opened.push(backend);
+    const registry = consul({ url: `http://127.0.0.1:${backend.port}` });
+    opened.push(registry);
+    const { signal } = haltSignal();
+    const beats = Array.from({ length: 1_000 }, (_, index) => ({ lease: leaseOf(1_000 + index) }));
+    assert.deepEqual((await registry.renew(beats, { signal })).unknown, []);
+    assert.equal(backend.requests.length, 1_000);
+    assert.ok(most > 1 && most <= 16, `${most} at once`);
+  });
+
+  it("does not follow a redirect, which would take the token elsewhere", async () => {
+    const { list, asked, count } = await start({ token: "secret" });
+    const listing = list();
+    (await asked()).response.writeHead(302, { location: "/v1/elsewhere" }).end();
+    await rejects(listing, "PROTOCOL", /302.*not followed/);
+    assert.equal(count(), 1);
+  });
+
+  it("says what to do when something else listens there", async () => {
+    for (const [answer, pattern] of [
+      [(response: ServerResponse) => response.end("<html>hello</html>"), /no JSON.*HTTP port of a Consul agent/],
+      [(response: ServerResponse) => response.writeHead(404).end(), /with 404.*HTTP port of a Consul agent/],
+      [(response: ServerResponse) => response.socket?.end("SSH-2.0-OpenSSH_9.2\r\n"), /speaks no HTTP/],
+    ] as const) {
+      const { list, asked } = await start();
+      const listing = list();
+      answer((await asked()).response);
+      await rejects(listing, "PROTOCOL", pattern);
+    }
+  });
+
+  it("refuses options it does not know", () => {
+    assert.throws(() => consul({ tokn: "x" } as ConsulOptions), /did you mean token/);
+    assert.throws(() => consul({ waitMs: 10 }), /consul\.waitMs must be a number from 1000 to 600000/);
+    assert.throws(() => consul({ url: "127.0.0.1:8500" }), /must be an http:\/\/ or https:\/\/ URL/);
+  });
+});
+
+interface Asked {
+  readonly path: string;
+  readonly response: ServerResponse;
+  answer(index: number | undefined, records: readonly unknown[]): void;
+  isOver(): boolean;
+}
+
+/** A Consul whose every answer is the test's. */
+async function start(options: Omit<ConsulOptions, "url" | "clock"> = {}) {
+  const waiting: Asked[] = [];
+  let arrived = (): void => {};
+  const backend = await startBackend((request, response) => {
+    waiting.push(askedBy(request, response));
+    arrived();
+  });
+  opened.push(backend);
+  const clock = new ManualClock();
+  const registry = consul({ url: `http://127.0.0.1:${backend.port}`, clock, ...options });
+  opened.push(registry);
+  const halt = haltSignal();
+  opened.push({ close: async () => halt.abort() });
+  const { signal } = halt;
+  return {
+    registry,
+    clock,
+    signal,
+    count: () => backend.requests.length,
+    list: () => registry.list("orders", { signal }),
+    watch: (service = "orders", since?: string, own = signal) => {
+      const updates = registry.watch?.(service, { since, signal: own })[Symbol.asyncIterator]();
+      const read = async (): Promise<RegistryUpdate> => (await updates?.next())?.value;
+      return {
+        read: () => {
+          const reading = read();
+          reading.catch(() => {}); // the end of the test ends it
+          return reading;
+        },
+      };
+    },
+    asked: async (): Promise<Asked> => {
+      while (waiting.length === 0) {
+        await new Promise<void>((resolve) => {
+          arrived = resolve;
+        });
+      }
+      return waiting.shift() as Asked;
+    },
+  };
+}
+
+function askedBy({ url = "" }: IncomingMessage, response: ServerResponse): Asked {
+  return {
+    path: url,
+    response,
+    answer: (index, records) => {
+      response.writeHead(200, index === undefined ? {} : { "x-consul-index": String(index) });
+      response.end(JSON.stringify(records));
+    },
+    isOver: () => response.destroyed,
+  };
+}
+
+function record(fields: object = {}): unknown {
+  const service = { ID: "a", Service: "orders", Address: "127.0.0.1", Port: 1, Meta: null, Tags: [], CreateIndex: 5 };
+  return { Node: { Node: "n", Address: "127.0.0.1" }, Service: { ...service, ...fields }, Checks: [] };
+}
+
+function leaseOf(port: number) {
+  const instance = defineInstance({ service: "orders", host: "127.0.0.1", port });
+  return { id: `mcp:${instance.id}:1`, instance, ttlMs: 9_000, heartbeatMs: 3_000 };
+}
+
+function reset(response: ServerResponse): void {
+  response.socket?.resetAndDestroy();
+}
+
+function tooMany(response: ServerResponse): void {
+  response.writeHead(429).end("Your IP is issuing too many concurrent connections");
+}
+
+async function turns(count: number): Promise<undefined> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function rejects(call: Promise<unknown>, code: ErrorCode, pattern = /./): Promise<void> {
+  return assert.rejects(call, (error) => DiscoveryError.is(error, code) && pattern.test(error.message));
+}

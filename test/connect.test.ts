@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "vitest";
+import { connect } from "../src/connect.js";
+import { DiscoveryError } from "../src/index.js";
+import { startBackend } from "./fakes/backend.js";
+
+const opened: { close(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  delete process.env["MCP_REGISTRY_TOKEN"];
+  for (const each of opened.splice(0)) await each.close();
+});
+
+describe("connect", () => {
+  it("speaks to Consul where a consul:// URL says, about its datacenter, with its token", async () => {
+    const { asked, port } = await start();
+    await list(`consul://127.0.0.1:${port}?dc=eu&token=secret`);
+    assert.deepEqual(asked, [["/v1/health/service/orders?dc=eu", "secret"]]);
+  });
+
+  it("takes the token from the environment where the URL has none", async () => {
+    const { asked, port } = await start();
+    process.env["MCP_REGISTRY_TOKEN"] = "from the environment";
+    await list(`consul://127.0.0.1:${port}`);
+    assert.deepEqual(asked, [["/v1/health/service/orders", "from the environment"]]);
+  });
+
+  it("speaks TLS for consul+https://", async () => {
+    const { port } = await start();
+    await assert.rejects(list(`consul+https://127.0.0.1:${port}`), /Consul https:.*no TLS.*\(PROTOCOL\)/);
+  });
+
+  it("goes to port 8500 unless told otherwise", () => {
+    const { registry, host } = open("consul://consul.internal");
+    assert.deepEqual([registry.name, host], ["Consul http://consul.internal:8500", "consul.internal"]);
+  });
+
+  for (const url of [
+    "consul://h?token=secret&datacenter=eu",
+    "consul://u:secret@h",
+    "consul://h/v1?token=secret",
+    "consull://h?token=secret",
+  ]) {
+    it(`refuses ${url.replaceAll("secret", "…")}, and keeps the secret to itself`, () => {
+      assert.throws(
+        () => open(url),
+        (error) => DiscoveryError.is(error, "INVALID_OPTION") && !error.message.includes("secret"),
+      );
+    });
+  }
+});
+
+async function start() {
+  const asked: unknown[] = [];
+  const backend = await startBackend((request, response) => {
+    asked.push([request.url, request.headers["x-consul-token"]]);
+    response.writeHead(200, { "x-consul-index": "7" }).end("[]");
+  });
+  opened.push(backend);
+  return { asked, port: backend.port };
+}
+
+function open(url: string) {
+  const connection = connect("registry", url);
+  opened.push({ close: connection.release });
+  return connection;
+}
+
+async function list(url: string): Promise<void> {
+  const { registry } = open(url);
+  assert.ok("list" in registry);
+  await registry.list("orders", { signal: new AbortController().signal });
+}
