@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
+import { type ConsulOptions, consul } from "../../src/adapters/consul.js";
+import { createAgent, createResolver, DiscoveryError, defineInstance, type ErrorCode } from "../../src/index.js";
+import { systemClock } from "../../src/runtime/clock.js";
+import { startFaultProxy } from "../fakes/fault-proxy.js";
+import { type RunningRegistry, startRegistry, whyMissing } from "../registries/start.js";
+
+const missing = await whyMissing("consul.sh");
+const TOKEN = "5f0b3ac1-7e0a-4d5f-9a55-0d7b7c1f3f51";
+
+let server: RunningRegistry;
+const opened: { close(): Promise<unknown> }[] = [];
+const { signal } = new AbortController();
+
+describe.skipIf(missing)("a real Consul", () => {
+  beforeAll(async () => {
+    server = await startRegistry("consul.sh");
+  });
+  afterEach(async () => {
+    for (const each of opened.splice(0).reverse()) await each.close();
+  });
+  afterAll(() => server?.stop());
+
+  it("may be restarted empty: agents are back within a beat, and a resolver serves without a break", async () => {
+    const registry = url("consul:");
+    const agents = [3_001, 3_002, 3_003].map((port) =>
+      keep(createAgent({ registry, service: "restarted", host: "127.0.0.1", port, ttlMs: 3_000 })),
+    );
+    await Promise.all(agents.map((agent) => agent.start()));
+    const service = keep(createResolver({ registry })).service("restarted");
+    await service.ready();
+    const restored = agents.map((agent) => new Promise((resolve) => agent.on("registered", resolve)));
+    let [picks, misses] = [0, 0];
+    const picking = new AbortController();
+    const picked = (async () => {
+      while (!picking.signal.aborted) {
+        picks++;
+        try {
+          service.pickNow().release();
+        } catch {
+          misses++;
+        }
+        await systemClock.sleep(10);
+      }
+    })();
+    await restart();
+    await Promise.all(restored);
+    while (service.snapshot.instances.length !== 3) await systemClock.sleep(20);
+    picking.abort();
+    await picked;
+    assert.ok(picks > 20);
+    assert.equal(misses, 0);
+  });
+
+  it("tells of a service whose last instance left in good order at once, not after a time of doubt", async () => {
+    const registry = url("consul:");
+    const agent = keep(createAgent({ registry, service: "last-one", host: "127.0.0.1", port: 3_001 }));
+    await agent.start();
+    const service = keep(createResolver({ registry })).service("last-one");
+    await service.ready();
+    await agent.drain();
+    while (service.snapshot.instances[0]?.status !== "draining") await systemClock.sleep(20);
+    await agent.stop();
+    while (service.snapshot.instances.length > 0) {
+      assert.deepEqual(service.snapshot.suspects, []);
+      await systemClock.sleep(20);
+    }
+  });
+
+  it("knows services in whatever case others wrote them", async () => {
+    await put("agent/service/register", { ID: "w1", Name: "Web", Port: 80, Meta: { scheme: "https" } });
+    const registry = keep(consul({ url: url() }));
+    const update = await registry.list("web", { signal });
+    assert.deepEqual(
+      update.type === "reset" && update.instances.map(({ id, host, protocol }) => [id, host, protocol]),
+      [["mcp-test/w1", "127.0.0.1", "https"]],
+    );
+    assert.ok((await registry.services?.({ signal }))?.includes("web"));
+  });
+
+  it("keeps what an operator put into maintenance draining, whatever its agent beats", async () => {
+    const registry = keep(consul({ url: url() }));
+    const instance = defineInstance({ service: "mended", host: "127.0.0.1", port: 3_000 });
+    const lease = await registry.register(instance, { ttlMs: 9_000, signal });
+    await put(`agent/service/maintenance/${encodeURIComponent(instance.id)}?enable=true&reason=disk`);
+    await registry.renew([{ lease, status: "healthy" }], { signal });
+    const update = await registry.list("mended", { signal });
+    assert.deepEqual(update.type === "reset" && update.instances.map(({ status }) => status), ["draining"]);
+  });
+
+  it("lists those that failed as failed, not as gone", async () => {
+    const registry = keep(consul({ url: url() }));
+    const ID = "sick-1";
+    await put("agent/service/register", { ID, Name: "sick", Port: 80, Check: { CheckID: ID, TTL: "9s" } });
+    const update = await registry.list("sick", { signal });
+    assert.deepEqual(update.type === "reset" && update.instances.map(({ status }) => status), ["failed"]);
+  });
+
+  it("is read at most five times a second in a storm of changes, and the end of it is told", async () => {
+    const proxy = keep(await startFaultProxy(url()));
+    const registry = keep(consul({ url: proxy.url }));
+    const own = keep(consul({ url: url() }));
+    const instance = (weight: number) => defineInstance({ service: "storm", host: "127.0.0.1", port: 3_000, weight });
+    const lease = await own.register(instance(1), { ttlMs: 60_000, signal });
+    const halt = new AbortController();
+    const seen: number[] = [];
+    const watched = (async () => {
+      for await (const update of registry.watch?.("storm", { signal: halt.signal }) ?? []) {
+        if (update.type === "reset") seen.push(update.instances[0]?.weight ?? 0);
+      }
+    })().catch(() => {});
+    while (seen.at(-1) !== 1) await systemClock.sleep(5);
+    const [began, before] = [systemClock.now(), proxy.requests.length];
+    for (let next = 2; next <= 300; next++) await own.update(lease, instance(next), { signal });
+    while (seen.at(-1) !== 300) await systemClock.sleep(5);
+    const seconds = (systemClock.now() - began) / 1_000;
+    halt.abort();
+    await watched;
+    const reads = proxy.requests.length - before;
+    assert.ok(reads <= 2 + 5 * seconds, `${reads} reads in ${seconds} s`);
+  });
+
+  it("says what is wrong with a datacenter that does not exist", async () => {
+    const registry = keep(consul({ url: url(), datacenter: "nowhere" }));
+    await rejects(registry.list("orders", { signal }), "REJECTED", /No path to datacenter.*does that datacenter exist/);
+  });
+
+  it("says what is wrong with a port where nobody listens, and one that speaks something else", async () => {
+    const rpc = server.info["rpc"]?.[0] ?? "";
+    await rejects(list({ url: "http://127.0.0.1:1" }), "UNAVAILABLE", /127\.0\.0\.1:1.*is it running/);
+    await rejects(list({ url: url().replace("http:", "https:") }), "PROTOCOL", /speaks no TLS/);
+    await assert.rejects(list({ url: `http://${rpc}` }), (error) => DiscoveryError.is(error));
+  });
+
+  describe("with access control", () => {
+    let guarded: RunningRegistry;
+    beforeAll(async () => {
+      guarded = await startRegistry("consul.sh", ["--acl", TOKEN]);
+    });
+    afterAll(() => guarded?.stop());
+
+    it("takes who shows a token", async () => {
+      const registry = keep(consul({ url: guarded.url, token: TOKEN }));
+      const instance = defineInstance({ service: "guarded", host: "127.0.0.1", port: 3_000 });
+      const lease = await registry.register(instance, { ttlMs: 9_000, signal });
+      assert.deepEqual((await registry.renew([{ lease }], { signal })).unknown, []);
+      assert.equal((await registry.list("guarded", { signal })).type, "reset");
+    });
+
+    it("refuses who shows none, or an unknown one, and an agent hears so at once", async () => {
+      const agent = (token?: string) => {
+        const registry = keep(consul({ url: guarded.url, token }));
+        return keep(createAgent({ registry, service: "guarded", host: "127.0.0.1", port: 3_001 })).start();
+      };
+      await rejects(agent(), "UNAUTHORIZED", /Permission denied.*service:write/);
+      await rejects(agent("0d7b7c1f-0000-0000-0000-000000000000"), "UNAUTHORIZED", /does not know the token/);
+    });
+
+    it("shows an empty list to who may not read, which empties no resolver", async () => {
+      const update = await list({ url: guarded.url });
+      assert.equal(update.type, "absent");
+    });
+  });
+});
+
+function url(scheme = "http:"): string {
+  return server.url.replace("http:", scheme);
+}
+
+function keep<T extends { close(): Promise<unknown> }>(value: T): T {
+  opened.push(value);
+  return value;
+}
+
+function list(options: ConsulOptions) {
+  return keep(consul(options)).list("guarded", { signal });
+}
+
+async function restart(): Promise<void> {
+  await server.stop();
+  server = await startRegistry("consul.sh", ["--port", String(server.port)]);
+}
+
+async function put(path: string, body?: unknown): Promise<void> {
+  const answer = await fetch(`${url()}/v1/${path}`, { method: "PUT", body: JSON.stringify(body) ?? null });
+  assert.equal(answer.status, 200, await answer.text());
+}
+
+function rejects(call: Promise<unknown>, code: ErrorCode, pattern: RegExp): Promise<void> {
+  return assert.rejects(call, (error) => {
+    assert.ok(DiscoveryError.is(error, code), String(error));
+    assert.match(error.message, pattern);
+    return true;
+  });
+}
