@@ -2,7 +2,7 @@ import { DiscoveryError, type ErrorCode } from "../model/errors.js";
 import { type HttpClient, type HttpResponse, httpClient } from "../runtime/http.js";
 
 /** Of the 200 connections that a Consul agent grants one address by default, so many for watches: beats need some too. */
-const WATCH_CONNECTIONS = 128;
+export const WATCH_CONNECTIONS = 128;
 
 type Query = Readonly<Record<string, string | undefined>>;
 

@@ -41,6 +41,10 @@ export class ConsulReads {
     this.#client = client;
   }
 
+  get name(): string {
+    return this.#client.name;
+  }
+
   /** @throws {DiscoveryError} `PROTOCOL` if the answer has no index or cannot be read, and what a request may throw */
   async read(service: string, { signal, index, wait }: ReadOptions): Promise<Answer> {
     const before = this.#last.get(service);

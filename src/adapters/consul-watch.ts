@@ -2,6 +2,7 @@ import type { Position, RegistryUpdate } from "../model/update.js";
 import { difference } from "../model/update.js";
 import type { Clock } from "../runtime/clock.js";
 import { within } from "../runtime/deadline.js";
+import { WATCH_CONNECTIONS } from "./consul-client.js";
 import type { Answer, ConsulReads } from "./consul-reads.js";
 
 /** Two queries may begin at once; beyond, so long apart, in milliseconds: a storm of changes costs five reads a second. */
@@ -82,9 +83,10 @@ export class ConsulWatch {
   }
 
   #ask(service: string, index: bigint | undefined, signal: AbortSignal): Promise<Answer> {
-    const held = index === undefined ? {} : { index, wait: `${Math.round(this.#waitMs)}ms` };
+    const share = Math.min(1, WATCH_CONNECTIONS / this.#queries.size); // more than that take turns, each for less long
+    const held = index === undefined ? {} : { index, wait: `${Math.round(this.#waitMs * share)}ms` };
     const scope = { clock: this.#clock, signal };
-    return within(`blocking query for ${service}`, deadlineOf(this.#waitMs), scope, (inner) =>
+    return within(`blocking query of ${this.#reads.name} for ${service}`, deadlineOf(this.#waitMs), scope, (inner) =>
       this.#reads.read(service, { ...held, signal: inner }),
     );
   }

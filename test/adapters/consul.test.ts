@@ -124,9 +124,16 @@ describe("a watch of consul()", () => {
     await clock.advance(19_999);
     await turns(5);
     await clock.advance(1);
-    await rejects(reading, "TIMEOUT", /blocking query for orders/);
+    await rejects(reading, "TIMEOUT", /blocking query of Consul http:.* for orders/);
     watch().read();
     assert.equal((await asked()).path, "/v1/health/service/orders");
+  });
+
+  it("is one of many that take turns where there are more services than connections for them", async () => {
+    const { watch, asked } = await start({ waitMs: 30_000 });
+    for (let service = 0; service < 256; service++) watch(`s${service}`).read();
+    for (let service = 0; service < 256; service++) (await asked()).answer(7, [record()]);
+    assert.match((await asked()).path, /wait=15000ms$/);
   });
 
   it("fails with all its watchers, on a reset connection and a 429 alike", async () => {

@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, it } from "vitest";
+import { startRegistry, whyMissing } from "../registries/start.js";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const missing = await whyMissing("consul.sh");
+const scratch = mkdtempSync(join(tmpdir(), "mcp-discovery-docs-"));
+
+beforeAll(() => {
+  execFileSync("node", [".ci/ready.mjs"], { cwd: ROOT });
+  mkdirSync(join(scratch, "node_modules"));
+  symlinkSync(ROOT, join(scratch, "node_modules", "mcp-discovery"));
+});
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+describe.skipIf(missing)("docs/registries/consul.md", () => {
+  it("shows code that runs, and what it prints", async () => {
+    const server = await startRegistry("consul.sh");
+    try {
+      const page = readFileSync(join(ROOT, "docs/registries/consul.md"), "utf8");
+      const [, code = ""] = /```js\n(.*?)```/s.exec(page) ?? [];
+      const adapter = pathToFileURL(join(ROOT, "dist/adapters/consul.js")).href;
+      const file = join(scratch, "consul.mjs");
+      writeFileSync(
+        file,
+        code.replaceAll("127.0.0.1:8500", new URL(server.url).host).replace("mcp-discovery/consul", adapter),
+      );
+      const [, printed = ""] = /console\.log.*\/\/ (.*)/.exec(code) ?? [];
+      assert.equal(execFileSync("node", [file], { encoding: "utf8", timeout: 30_000 }).trim(), printed);
+    } finally {
+      await server.stop();
+    }
+  });
+});
