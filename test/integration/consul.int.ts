@@ -157,10 +157,30 @@ describe.skipIf(missing)("a real Consul", () => {
       await rejects(agent("0d7b7c1f-0000-0000-0000-000000000000"), "UNAUTHORIZED", /does not know the token/);
     });
 
-    it("shows an empty list to who may not read, which empties no resolver", async () => {
-      const update = await list({ url: guarded.url });
-      assert.equal(update.type, "absent");
+    it("shows an empty list to who may no longer read, which empties no resolver", async () => {
+      const rules = 'service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }';
+      const policy = await acl("policy", { Name: "orders", Rules: rules });
+      const { SecretID: token } = await acl("token", { Policies: [{ ID: policy["ID"] }] });
+      const registry = keep(consul({ url: guarded.url, token: String(token) }));
+      const agent = keep(createAgent({ registry, service: "shy", host: "127.0.0.1", port: 3_000 }));
+      await agent.start();
+      const service = keep(createResolver({ registry, refreshMs: 1_000 })).service("shy");
+      await service.ready();
+      await acl(`policy/${policy["ID"]}`, { ID: policy["ID"], Name: "orders", Rules: "" });
+      while (service.snapshot.suspects.length === 0) await systemClock.sleep(20);
+      service.pickNow().release();
     });
+
+    async function acl(path: string, body: object): Promise<Record<string, unknown>> {
+      const headers = { "x-consul-token": TOKEN };
+      const answer = await fetch(`${guarded.url}/v1/acl/${path}`, {
+        method: "PUT",
+        headers,
+        body: JSON.stringify(body),
+      });
+      assert.equal(answer.status, 200);
+      return (await answer.json()) as Record<string, unknown>;
+    }
   });
 });
 
