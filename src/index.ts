@@ -48,7 +48,13 @@ export function createResolver(options: CreateResolverOptions = {}): ResolverCli
 
 export { type HttpOptions, http } from "./adapters/http.js";
 export { staticRegistry } from "./adapters/static.js";
-export type { Balancer, PickContext, Picker } from "./balancer/balancer.js";
+export { adaptive } from "./balancer/adaptive.js";
+export type { Balancer, HashKey, PickContext, Picker } from "./balancer/balancer.js";
+export { type BalancerName, balancerNamed } from "./balancer/by-name.js";
+export { type BoundedLoadOptions, type ConsistentHashOptions, consistentHash } from "./balancer/consistent-hash.js";
+export { type LatencyWeightedOptions, latencyWeighted } from "./balancer/latency-weighted.js";
+export { leastRequests } from "./balancer/least-requests.js";
+export { random } from "./balancer/random.js";
 export { roundRobin } from "./balancer/round-robin.js";
 export type { ServiceDispatcher } from "./client/dispatcher.js";
 export type { HedgeOptions } from "./client/hedging.js";
@@ -79,6 +85,7 @@ export type { Expectation, Shadow, ShadowReport } from "./consumer/shadow.js";
 export type { EjectionCause, EjectionOptions } from "./endpoint/ejection.js";
 export type { Endpoint, Outcome } from "./endpoint/endpoint.js";
 export type { Load } from "./endpoint/load.js";
+export type { SharedLoad } from "./endpoint/shared-load.js";
 export {
   DiscoveryError,
   type ErrorCode,

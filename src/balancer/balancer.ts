@@ -9,9 +9,16 @@ export interface Balancer {
   create(seed: number): Picker;
 }
 
-/** What a balancer makes for one service: prepared on change, so that a pick costs nothing. */
+/**
+ * What a balancer makes for one service: prepared on change, so that a pick costs nothing.
+ *
+ * A picker learns what time it is from its endpoints: `endpoint.load.shared.now` is the last moment told to
+ * `endpoint.begin(now)` or `endpoint.settle(…, now)`. A simulation needs nothing but a seed and a `now` of its own.
+ */
 export interface Picker {
   /**
+   * Called whenever endpoints, their weights or their standing change.
+   *
    * @param all every known endpoint of the service, in the order of their ids
    * @param usable those that may be picked now, in the same order; never changed afterwards
    */
@@ -20,10 +27,13 @@ export interface Picker {
   pick(context: PickContext | undefined): Endpoint | undefined;
 }
 
+/** What calls are told apart by. A number and a bigint are the same key as their decimal digits. */
+export type HashKey = string | number | bigint | Uint8Array;
+
 /** What a call knows that may matter for the choice. */
 export interface PickContext {
   /** Calls with the same key belong together. */
-  readonly key?: string | undefined;
+  readonly key?: HashKey | undefined;
   /** Endpoints this call has tried already. */
   readonly tried?: readonly Endpoint[] | undefined;
 }

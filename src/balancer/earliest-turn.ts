@@ -14,7 +14,7 @@ export class EarliestTurn {
   readonly #heap: Uint32Array;
 
   constructor(members: readonly Endpoint[], random: Xorshift32) {
-    this.#endpoints = members.filter(({ weight }) => weight > 0);
+    this.#endpoints = members;
     this.#stride = Float64Array.from(this.#endpoints, ({ weight }) => 1 / weight);
     this.#due = this.#stride.map((stride) => stride * random.fraction());
     this.#heap = Uint32Array.from(this.#endpoints, (_, index) => index);

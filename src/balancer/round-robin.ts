@@ -2,6 +2,7 @@ import type { Endpoint } from "../endpoint/endpoint.js";
 import { Xorshift32 } from "../runtime/random.js";
 import type { Balancer, PickContext, Picker } from "./balancer.js";
 import { EarliestTurn } from "./earliest-turn.js";
+import { drawable, untried, wasTried } from "./members.js";
 import { smoothOrder } from "./smooth-order.js";
 
 /**
@@ -31,7 +32,7 @@ class RoundRobinPicker implements Picker {
   update(_all: readonly Endpoint[], usable: readonly Endpoint[]): void {
     const upcoming = this.#turns[this.#next];
     const first = this.#members.length === 0;
-    this.#members = kept(this.#members, usable, this.#random);
+    this.#members = kept(this.#members, drawable(usable), this.#random);
     const round = smoothOrder(this.#members);
     this.#earliest = round ? undefined : new EarliestTurn(this.#members, this.#random);
     this.#turns = round ?? [];
@@ -40,7 +41,7 @@ class RoundRobinPicker implements Picker {
 
   pick(context: PickContext | undefined): Endpoint | undefined {
     const endpoint = this.#earliest === undefined ? this.#turn() : this.#earliest.next();
-    return context === undefined || context.tried === undefined ? endpoint : this.#untried(endpoint, context.tried);
+    return wasTried(context, endpoint) ? untried(this.#members, context, this.#random) : endpoint;
   }
 
   #turn(): Endpoint | undefined {
@@ -48,17 +49,6 @@ class RoundRobinPicker implements Picker {
     const index = this.#next;
     this.#next = index + 1 < turns.length ? index + 1 : 0; // compared, not `%`: a counter that only grows ends as a heap number
     return turns[index];
-  }
-
-  #untried(endpoint: Endpoint | undefined, tried: readonly Endpoint[]): Endpoint | undefined {
-    if (endpoint === undefined || !tried.includes(endpoint)) return endpoint;
-    const turns = this.#members;
-    const start = turns.indexOf(endpoint);
-    for (let step = 1; step < turns.length; step++) {
-      const other = turns[(start + step) % turns.length];
-      if (other && !tried.includes(other)) return other;
-    }
-    return undefined;
   }
 
   /** The one whose turn it was keeps it; if it left, the turn passes to whoever stands there now. */

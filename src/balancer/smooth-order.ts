@@ -1,4 +1,5 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
+import { even } from "./members.js";
 
 /** The most work one precomputed round may take, as turns × members: a few milliseconds. */
 const MAX_WORK = 2_000_000;
@@ -12,15 +13,13 @@ const DECIMALS = 1_000;
  * does it: 5, 1, 1 becomes a a b a c a a. Undefined if the round would be too long to keep (see `EarliestTurn`).
  */
 export function smoothOrder(members: readonly Endpoint[]): readonly Endpoint[] | undefined {
-  const first = members[0]?.weight;
-  if (members.every(({ weight }) => weight === first)) return members; // also when all are 0
-  const weighted = members.filter(({ weight }) => weight > 0);
-  const units = weighted.map(({ weight }) => Math.max(1, Math.round(weight * DECIMALS)));
+  if (even(members)) return members;
+  const units = members.map(({ weight }) => Math.max(1, Math.round(weight * DECIMALS)));
   const divisor = units.reduce(greatestCommonDivisor);
   const counts = units.map((unit) => unit / divisor);
   const total = counts.reduce((sum, count) => sum + count, 0);
-  if (total > MAX_TURNS || total * weighted.length > MAX_WORK) return undefined;
-  return Array.from({ length: total }, turnsOf(weighted, counts, total));
+  if (total > MAX_TURNS || total * members.length > MAX_WORK) return undefined;
+  return Array.from({ length: total }, turnsOf(members, counts, total));
 }
 
 /** Each turn, everybody gains its weight; who has most takes the turn, and pays the total. */

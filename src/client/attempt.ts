@@ -48,12 +48,12 @@ export class Attempt extends Deadline implements Handler {
     this.endpoint = endpoint;
     this.startedAt = startedAt;
     this.isTrial = endpoint.ejection.onTrial;
-    endpoint.begin();
+    endpoint.begin(startedAt);
   }
 
   /** The caller wants no answer any more. */
   cancel(reason: Error): void {
-    this.#settle("cancelled", -1);
+    this.#settle("cancelled");
     if (this.#abort) this.#abort(reason);
     else this.#detach(reason);
   }
@@ -64,7 +64,7 @@ export class Attempt extends Deadline implements Handler {
     const error = new DiscoveryError("TIMEOUT", `${id} sent no response headers within ${waited} ms`);
     this.#timeout = error;
     if (this.#abort) return this.#abort(error); // comes back as onError
-    this.#settle("failure", this.#latency());
+    this.#settle("failure");
     this.#detach(error);
     this.#owner.failed(this, error, true, true);
   }
@@ -79,7 +79,7 @@ export class Attempt extends Deadline implements Handler {
     if (status < 200) return handler.onHeaders?.(status, headers, resume, statusText) ?? true;
     const outcome = outcomeOf(status);
     if (outcome === "overloaded") this.#owner.overloaded(this, headers);
-    this.#settle(outcome, this.#latency());
+    this.#settle(outcome);
     if (worthRetrying(status) && this.#owner.mayDrop(this)) {
       this.#discarded = 0;
       return true;
@@ -102,7 +102,7 @@ export class Attempt extends Deadline implements Handler {
   }
 
   onUpgrade(status: number, headers: Buffer[] | string[] | null, socket: never): void {
-    this.#settle("success", this.#latency());
+    this.#settle("success");
     this.#delivered = true;
     this.#owner.delivering(this);
     this.#end();
@@ -120,7 +120,7 @@ export class Attempt extends Deadline implements Handler {
     }
     const cause = this.#timeout ?? error;
     const { outcome, elsewhere } = verdictOn(cause, unsent);
-    this.#settle(outcome, this.#latency());
+    this.#settle(outcome);
     this.#end();
     this.#owner.failed(this, cause, unsent, elsewhere);
   }
@@ -137,16 +137,14 @@ export class Attempt extends Deadline implements Handler {
     this.#owner.handler.onResponseStarted?.();
   }
 
-  /** Time so far; negative if this process stood still meanwhile: the instance is not to blame. */
-  #latency(): number {
-    return this.startedAt < this.#owner.stalledAt ? -1 : this.#owner.now() - this.startedAt;
-  }
-
-  #settle(outcome: Outcome, latencyMs: number): void {
+  /** Only the first outcome counts; the clock is read once for it. */
+  #settle(outcome: Outcome): void {
     if (this.#settled) return;
     this.#settled = true;
     this.#owner.settled(this);
-    this.endpoint.settle(outcome, latencyMs);
+    const now = this.#owner.now();
+    const stoodStill = this.startedAt < this.#owner.stalledAt; // this process did: the instance is not to blame
+    this.endpoint.settle(outcome, stoodStill ? -1 : now - this.startedAt, now);
   }
 
   /** It waits for a connection in undici's queue and cannot be taken out: it will be refused when its turn comes. */

@@ -18,7 +18,7 @@ export class Selection implements Disposable {
     this.#endpoint = endpoint;
     this.#clock = clock;
     this.#begunAt = clock.now();
-    endpoint.begin();
+    endpoint.begin(this.#begunAt);
   }
 
   get instance(): ServiceInstance {
@@ -35,7 +35,8 @@ export class Selection implements Disposable {
   report(outcome: Outcome): void {
     if (this.#reported || this.#released) return;
     this.#reported = true;
-    this.#endpoint.settle(outcome, this.#clock.now() - this.#begunAt);
+    const now = this.#clock.now();
+    this.#endpoint.settle(outcome, now - this.#begunAt, now);
   }
 
   /** The call is over. What was never reported counts as cancelled: it says nothing about the instance. */

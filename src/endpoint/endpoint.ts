@@ -1,12 +1,10 @@
 import type { ServiceInstance } from "../model/instance.js";
 import { Ejection } from "./ejection.js";
 import { Load } from "./load.js";
+import type { Outcome } from "./outcome.js";
+import { SharedLoad } from "./shared-load.js";
 
-/**
- * How a call ended. `failure`: 5xx, timeout, reset. `refused`: nothing was sent, nobody listens. `overloaded`: 429 or
- * 503. `cancelled`: the caller gave up, which says nothing about the endpoint.
- */
-export type Outcome = "success" | "failure" | "refused" | "overloaded" | "cancelled";
+export type { Outcome } from "./outcome.js";
 
 /** Told whatever may change who is in rotation. */
 export interface EndpointWatcher {
@@ -20,28 +18,31 @@ export interface EndpointWatcher {
  */
 export class Endpoint {
   instance: ServiceInstance;
-  readonly load = new Load();
+  readonly load: Load;
   readonly ejection = new Ejection();
   /** True when the registry no longer lists it, and its silence proves nothing. */
   suspect = false;
-  /** Its share of calls relative to the others: the instance's own weight times what slow start, zone and split make of it. */
+  /**
+   * Its share of calls relative to the others, which balancers go by: the instance's own weight times what slow start,
+   * zone and split make of it. Who changes it calls the picker's `update` afterwards.
+   */
   weight = 0.5;
   /** When this process first saw this life of it. */
   addedAt: number;
   readonly #watcher: EndpointWatcher;
 
-  constructor(instance: ServiceInstance, now: number, watcher: EndpointWatcher) {
+  /** @param shared the same for all endpoints of a service */
+  constructor(instance: ServiceInstance, now: number, watcher: EndpointWatcher, shared = new SharedLoad(now)) {
     this.instance = instance;
     this.weight = instance.weight; // the field stays a double, whatever it is given
+    this.load = new Load(shared);
     this.addedAt = now;
     this.#watcher = watcher;
   }
 
-  /** A call begins. */
-  begin(): void {
-    const { load } = this;
-    load.inFlight++;
-    load.calls++;
+  /** A call begins, at `now` of the clock that `settle` goes by too. */
+  begin(now: number): void {
+    this.load.begin(now);
   }
 
   /**
@@ -49,31 +50,26 @@ export class Endpoint {
    *
    * @param latencyMs time to the headers; negative when it was not measured or must not count
    */
-  settle(outcome: Outcome, latencyMs: number): void {
-    if (outcome !== "cancelled") {
-      const succeeded = outcome === "success";
-      const { load } = this;
-      if (latencyMs >= 0 && outcome !== "refused") load.sample(latencyMs, succeeded);
-      load.outcome(succeeded);
-      if (succeeded && this.ejection.cause === undefined) {
-        this.ejection.failuresInRow = 0;
-        this.ejection.times = 0;
-        this.ejection.successes++;
-        return;
-      }
-    } else if (!this.ejection.onTrial) return;
-    this.#watcher.judged(this, outcome);
+  settle(outcome: Outcome, latencyMs: number, now: number): void {
+    this.load.settle(outcome, latencyMs, now);
+    const { ejection } = this;
+    if (outcome === "success" && ejection.cause === undefined) {
+      ejection.failuresInRow = 0;
+      ejection.times = 0;
+      ejection.successes++;
+    } else if (outcome !== "cancelled" || ejection.onTrial) this.#watcher.judged(this, outcome);
   }
 
   /** The call is over, body included. */
   end(): void {
-    this.load.inFlight--;
+    this.load.end();
   }
 
   /** The registry tells of it anew. Another incarnation is another process: what was held against the old one is void. */
   become(instance: ServiceInstance, now: number): void {
     if (instance.incarnation !== this.instance.incarnation) {
       this.ejection.reset();
+      this.load.forget();
       this.addedAt = now;
     }
     this.instance = instance;
@@ -90,6 +86,7 @@ export function reconcile(
 ): readonly Endpoint[] {
   const listed = new Set<string>();
   const gone: Endpoint[] = [];
+  const shared = endpoints.values().next().value?.load.shared ?? new SharedLoad(now);
   for (const instance of instances) {
     listed.add(instance.id);
     const known = endpoints.get(instance.id);
@@ -98,13 +95,14 @@ export function reconcile(
       continue;
     }
     if (known) gone.push(known);
-    endpoints.set(instance.id, new Endpoint(instance, now, watcher));
+    endpoints.set(instance.id, new Endpoint(instance, now, watcher, shared));
   }
   for (const [id, endpoint] of endpoints) {
     if (listed.has(id)) continue;
     endpoints.delete(id);
     gone.push(endpoint);
   }
+  for (const { load } of gone) shared.leave(load);
   return gone;
 }
 

@@ -297,11 +297,11 @@ function picked(rotation: Rotation, picks: number): Set<Endpoint> {
 }
 
 function end(endpoint: Endpoint, outcome: Outcome): void {
-  endpoint.settle(outcome, 1);
+  endpoint.settle(outcome, 1, 0);
 }
 
 function finish(endpoint: Endpoint, outcome: Outcome): void {
-  endpoint.begin();
-  endpoint.settle(outcome, 1);
+  endpoint.begin(0);
+  endpoint.settle(outcome, 1, 0);
   endpoint.end();
 }

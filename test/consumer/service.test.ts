@@ -173,7 +173,7 @@ describe("a service", () => {
     await register(3_000);
     await clock.advance(10);
     const [endpoint] = orders.endpoints;
-    endpoint?.settle("success", 12);
+    endpoint?.settle("success", 12, clock.now());
     await register(3_001);
     await clock.advance(10);
     orders.setBalancer(orders.balancer);
@@ -186,7 +186,7 @@ describe("a service", () => {
     await register(3_000);
     await register(3_001);
     await clock.advance(10);
-    orders.endpoints[0]?.settle("refused", 1);
+    orders.endpoints[0]?.settle("refused", 1, 0);
     assert.equal(orders.endpoints[0]?.ejection.cause, "refused");
     await register(3_000);
     await clock.advance(10);
@@ -243,7 +243,7 @@ describe("a service", () => {
     const { clock, resolver, orders, faulty, register } = await start();
     await register(3_000);
     await clock.advance(10);
-    orders.endpoints[0]?.settle("refused", 1);
+    orders.endpoints[0]?.settle("refused", 1, 0);
     await resolver.close();
     await faulty.memory.close();
     assert.equal(clock.pending, 0);

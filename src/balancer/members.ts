@@ -1,0 +1,38 @@
+import type { Endpoint } from "../endpoint/endpoint.js";
+import type { Xorshift32 } from "../runtime/random.js";
+import type { PickContext } from "./balancer.js";
+
+/** A call whose pick was tried before asks this often again before it looks for anybody left. */
+export const DRAWS = 8;
+
+/** Who takes part: whoever has weight, or everybody if nobody has any. The others are being drained. */
+export function drawable(usable: readonly Endpoint[]): readonly Endpoint[] {
+  const weighty = usable.filter(({ weight }) => weight > 0);
+  return weighty.length === 0 || weighty.length === usable.length ? usable : weighty;
+}
+
+/** Whether all have the same weight. */
+export function even(members: readonly Endpoint[]): boolean {
+  const first = members[0]?.weight;
+  return members.every(({ weight }) => weight === first);
+}
+
+/** Whether this call has tried the endpoint before. */
+export function wasTried(context: PickContext | undefined, endpoint: Endpoint | undefined): boolean {
+  if (context === undefined || endpoint === undefined) return false;
+  return context.tried?.includes(endpoint) ?? false;
+}
+
+/** Anybody this call has not tried yet, looked for from a random place on. */
+export function untried(
+  members: readonly Endpoint[],
+  context: PickContext | undefined,
+  random: Xorshift32,
+): Endpoint | undefined {
+  const start = random.below(members.length);
+  for (let step = 0; step < members.length; step++) {
+    const endpoint = members[(start + step) % members.length];
+    if (!wasTried(context, endpoint)) return endpoint;
+  }
+  return undefined;
+}
