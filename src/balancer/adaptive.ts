@@ -1,9 +1,8 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
-import type { Load } from "../endpoint/load.js";
 import type { SharedLoad } from "../endpoint/shared-load.js";
 import { Xorshift32 } from "../runtime/random.js";
 import type { Balancer, PickContext, Picker } from "./balancer.js";
-import { DRAWS, drawable, untried, wasTried } from "./members.js";
+import { burdensOf, DRAWS, drawable, placesOf, untried, wasTried } from "./members.js";
 import { Newcomers } from "./newcomers.js";
 import { WeightedDraw } from "./weighted-draw.js";
 
@@ -33,9 +32,9 @@ class AdaptivePicker implements Picker {
   readonly #draw: WeightedDraw;
   readonly #newcomers: Newcomers;
   #members: readonly Endpoint[] = [];
-  #loads: readonly Load[] = [];
+  #places: Uint32Array = new Uint32Array(0);
   /** By how much a request in flight counts at each member: less where the weight is more. */
-  #burden = new Float64Array(0);
+  #burdens: Float64Array = new Float64Array(0);
   #shared: SharedLoad | undefined = undefined;
   #sweepAt = 0.5;
 
@@ -47,10 +46,9 @@ class AdaptivePicker implements Picker {
 
   update(_all: readonly Endpoint[], usable: readonly Endpoint[]): void {
     const members = drawable(usable);
-    const total = members.reduce((sum, { weight }) => sum + weight, 0);
     this.#members = members;
-    this.#loads = members.map(({ load }) => load);
-    this.#burden = Float64Array.from(members, ({ weight }) => (total > 0 ? total / members.length / weight : 1));
+    this.#places = placesOf(members);
+    this.#burdens = burdensOf(members);
     this.#draw.update(members);
     this.#shared = members[0]?.load.shared;
     this.#newcomers.update(members);
@@ -72,48 +70,54 @@ class AdaptivePicker implements Picker {
       const newcomer = this.#newcomers.onTrial(shared.now);
       if (newcomer !== undefined) return newcomer;
     }
-    return this.#members[this.#draw.weighted ? this.#bestByWeight() : this.#best()];
+    return this.#members[this.#draw.weighted ? this.#bestByWeight(shared) : this.#best(shared.costs)];
   }
 
-  #best(): number {
+  #best(costs: Float64Array): number {
     const random = this.#random;
-    const count = this.#loads.length;
-    if (count <= COMPARE_ALL) return this.#bestOfAll();
+    const places = this.#places;
+    const count = places.length;
+    if (count <= COMPARE_ALL) return this.#bestOfAll(costs);
     const first = random.below(count);
     let second = random.below(count - 1);
     if (second >= first) second++;
-    return this.#better(this.#better(first, second), random.below(count));
+    const third = random.below(count);
+    const a = costs[places[first]!]!;
+    const b = costs[places[second]!]!;
+    const c = costs[places[third]!]!;
+    if (a <= b) return a <= c ? first : third;
+    return b <= c ? second : third;
   }
 
-  #bestOfAll(): number {
-    const count = this.#loads.length;
-    let best = this.#random.below(count);
-    for (let step = 1, index = best; step < count; step++) {
-      index = index + 1 < count ? index + 1 : 0;
-      best = this.#better(best, index);
+  #bestOfAll(costs: Float64Array): number {
+    const places = this.#places;
+    const start = this.#random.below(places.length);
+    let best = start;
+    for (let step = 1; step < places.length; step++) {
+      const index = (start + step) % places.length;
+      if (costs[places[index]!]! < costs[places[best]!]!) best = index;
     }
     return best;
   }
 
-  #bestByWeight(): number {
-    const draw = this.#draw;
-    return this.#better(this.#better(draw.next(), draw.next()), draw.next());
+  #bestByWeight(shared: SharedLoad): number {
+    let best = this.#draw.next();
+    for (let draw = 1; draw < 3; draw++) {
+      const other = this.#draw.next();
+      if (this.#weightedCost(other, shared) < this.#weightedCost(best, shared)) best = other;
+    }
+    return best;
   }
 
-  /** The first of two, unless a call costs less at the second. */
-  #better(a: number, b: number): number {
-    return this.#cost(b) < this.#cost(a) ? b : a;
-  }
-
-  #cost(index: number): number {
-    const load = this.#loads[index]!;
-    return load.score * (load.inFlight * this.#burden[index]! + 1);
+  #weightedCost(index: number, { scores, inFlights }: SharedLoad): number {
+    const place = this.#places[index]!;
+    return scores[place]! * (inFlights[place]! * this.#burdens[index]! + 1);
   }
 
   /** Some microseconds for 1,000 members, ten times a second. */
   #sweep(shared: SharedLoad): void {
     const { now } = shared;
-    for (const load of this.#loads) load.checkSilence(now);
+    for (const { load } of this.#members) load.checkSilence(now);
     this.#newcomers.sweep(now);
     this.#sweepAt = now + SWEEP_MS;
   }

@@ -6,7 +6,7 @@ import { Xorshift32 } from "../runtime/random.js";
 import { AliasTable } from "./alias-table.js";
 import type { Balancer, PickContext, Picker } from "./balancer.js";
 import { LatencyLaw } from "./latency-law.js";
-import { DRAWS, drawable, untried, wasTried } from "./members.js";
+import { burdensOf, DRAWS, drawable, even, placesOf, untried, wasTried } from "./members.js";
 
 /** Age at which the table is made anew, in milliseconds: at 1,000 all clients chase the same picture (p99 436 for 78). */
 const TABLE_MS = 100;
@@ -60,6 +60,9 @@ class LatencyWeightedPicker implements Picker {
   readonly #law: LatencyLaw;
   readonly #twice: boolean;
   #members: readonly Endpoint[] = [];
+  #places: Uint32Array = new Uint32Array(0);
+  /** Undefined while all weigh the same. */
+  #burdens: Float64Array | undefined = undefined;
   #shared: SharedLoad | undefined = undefined;
   #dueAt = 0.5;
   #dueFirsts = 0;
@@ -72,6 +75,8 @@ class LatencyWeightedPicker implements Picker {
 
   update(_all: readonly Endpoint[], usable: readonly Endpoint[]): void {
     this.#members = drawable(usable);
+    this.#places = placesOf(this.#members);
+    this.#burdens = even(this.#members) ? undefined : burdensOf(this.#members);
     this.#shared = this.#members[0]?.load.shared;
     if (this.#shared !== undefined) this.#prepare(this.#shared);
   }
@@ -88,11 +93,17 @@ class LatencyWeightedPicker implements Picker {
     const shared = this.#shared;
     if (shared === undefined) return undefined;
     if (shared.now >= this.#dueAt || shared.firsts >= this.#dueFirsts) this.#prepare(shared);
-    const members = this.#members;
-    const a = members[this.#table.draw(this.#random)]!;
-    if (!this.#twice) return a;
-    const b = members[this.#table.draw(this.#random)]!;
-    return b.load.inFlight * a.weight < a.load.inFlight * b.weight ? b : a;
+    const first = this.#table.draw(this.#random);
+    return this.#members[this.#twice ? this.#freer(first, this.#table.draw(this.#random), shared.inFlights) : first];
+  }
+
+  /** The first, unless the second has fewer in flight for its weight. */
+  #freer(a: number, b: number, inFlights: Int32Array): number {
+    const atA = inFlights[this.#places[a]!]!;
+    const atB = inFlights[this.#places[b]!]!;
+    const burdens = this.#burdens;
+    if (burdens === undefined) return atB < atA ? b : a;
+    return atB * burdens[b]! < atA * burdens[a]! ? b : a;
   }
 
   /** Some microseconds for 1,000 members, ten times a second. */

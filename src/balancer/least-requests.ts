@@ -1,7 +1,7 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { Xorshift32 } from "../runtime/random.js";
 import type { Balancer, PickContext, Picker } from "./balancer.js";
-import { DRAWS, drawable, untried, wasTried } from "./members.js";
+import { burdensOf, DRAWS, drawable, placesOf, untried, wasTried } from "./members.js";
 import { WeightedDraw } from "./weighted-draw.js";
 
 /**
@@ -23,6 +23,8 @@ class LeastRequestsPicker implements Picker {
   readonly #random: Xorshift32;
   readonly #draw: WeightedDraw;
   #members: readonly Endpoint[] = [];
+  #places: Uint32Array = new Uint32Array(0);
+  #burdens: Float64Array = new Float64Array(0);
 
   constructor(seed: number) {
     this.#random = new Xorshift32(seed);
@@ -31,6 +33,8 @@ class LeastRequestsPicker implements Picker {
 
   update(_all: readonly Endpoint[], usable: readonly Endpoint[]): void {
     this.#members = drawable(usable);
+    this.#places = placesOf(this.#members);
+    this.#burdens = burdensOf(this.#members);
     this.#draw.update(this.#members);
   }
 
@@ -47,9 +51,12 @@ class LeastRequestsPicker implements Picker {
     const count = members.length;
     if (count < 2) return members[0];
     const first = this.#draw.next();
-    const a = members[first]!;
-    const b = members[this.#otherThan(first, count)]!;
-    return b.load.inFlight * a.weight < a.load.inFlight * b.weight ? b : a;
+    const second = this.#otherThan(first, count);
+    const { inFlights } = members[first]!.load.shared;
+    const atFirst = inFlights[this.#places[first]!]!;
+    const atSecond = inFlights[this.#places[second]!]!;
+    if (!this.#draw.weighted) return members[atSecond < atFirst ? second : first];
+    return members[atSecond * this.#burdens[second]! < atFirst * this.#burdens[first]! ? second : first];
   }
 
   /** A second one, never the same: drawn by weight, but a heavy one drawn twice gives way to anybody. */

@@ -17,6 +17,17 @@ export function even(members: readonly Endpoint[]): boolean {
   return members.every(({ weight }) => weight === first);
 }
 
+/** By index, where each member's numbers are in the arrays of `SharedLoad`. */
+export function placesOf(members: readonly Endpoint[]): Uint32Array {
+  return Uint32Array.from(members, ({ load }) => load.place);
+}
+
+/** By index, how much a request in flight counts at each member: less where the weight is more, 1 on average. */
+export function burdensOf(members: readonly Endpoint[]): Float64Array {
+  const total = members.reduce((sum, { weight }) => sum + weight, 0);
+  return Float64Array.from(members, ({ weight }) => (weight > 0 ? total / members.length / weight : 1));
+}
+
 /** Whether this call has tried the endpoint before. */
 export function wasTried(context: PickContext | undefined, endpoint: Endpoint | undefined): boolean {
   if (context === undefined || endpoint === undefined) return false;

@@ -102,7 +102,7 @@ export function reconcile(
     endpoints.delete(id);
     gone.push(endpoint);
   }
-  for (const { load } of gone) shared.leave(load);
+  for (const { load } of gone) load.leave();
   return gone;
 }
 

@@ -1,5 +1,5 @@
 import type { Outcome } from "./outcome.js";
-import type { SharedLoad } from "./shared-load.js";
+import { type SharedLoad, UNTRIED } from "./shared-load.js";
 
 /** Weight of the newest latency sample: half of the estimate is younger than two samples, nine tenths than seven. */
 const LATENCY_SHARE = 0.3;
@@ -13,8 +13,6 @@ const MAX_KEPT = 0.9;
 const UNKNOWN_MS = 30;
 /** Answers faster than this, in milliseconds, count as this fast: a cost of 0 would draw any number of calls. */
 const MIN_MS = 0.05;
-/** The score of who was never tried: better than any measured one. */
-const UNTRIED = 1e-300;
 
 /**
  * What this process has measured of one endpoint. It belongs to the endpoint, not to a balancer: a change of balancer
@@ -25,8 +23,8 @@ const UNTRIED = 1e-300;
 export class Load {
   /** What all endpoints of the service have in common. */
   readonly shared: SharedLoad;
-  /** Calls begun and not yet ended; a streamed answer counts until its body ends. */
-  inFlight = 0;
+  /** Where in its arrays our numbers are. */
+  readonly place: number;
   /** Calls begun of which nothing was heard yet. */
   waiting = 0;
   /** Calls ever begun. */
@@ -41,24 +39,29 @@ export class Load {
   peakMs = -0.5;
   /** Share of recent calls that succeeded, 0.05 to 1. */
   successRate = 0.999999999;
-  /** Estimated cost of a call: `peakMs` ÷ success rate⁴, times the growth at that moment. Infinite during a first try. */
-  score = UNTRIED;
   #grownAt = 1.000000001;
+  #grownIn = 0;
   #silentSince = -0.5;
+  #left = false;
 
   constructor(shared: SharedLoad) {
     this.shared = shared;
-    shared.join(this);
+    this.place = shared.join();
+  }
+
+  /** Calls begun and not yet ended; a streamed answer counts until its body ends. */
+  get inFlight(): number {
+    return this.shared.inFlights[this.place]!;
   }
 
   begin(now: number): void {
-    const { shared } = this;
+    const { shared, place } = this;
     shared.tick(now);
     shared.inFlight++;
-    this.inFlight++;
+    shared.inFlights[place]!++;
     this.calls++;
     if (this.waiting++ === 0) this.#silentSince = now;
-    if (this.peakMs < 0) this.score = Number.POSITIVE_INFINITY; // one first try at a time: it may be slow
+    this.#score(this.peakMs < 0 ? Number.POSITIVE_INFINITY : shared.scores[place]!); // one first try at a time: it may be slow
   }
 
   /** @param latencyMs negative when it was not measured or must not count */
@@ -79,8 +82,18 @@ export class Load {
   }
 
   end(): void {
-    this.inFlight--;
-    this.shared.inFlight--;
+    const { shared, place } = this;
+    shared.inFlight--;
+    const left = shared.inFlights[place]! - 1;
+    shared.inFlights[place] = left;
+    shared.costs[place] = shared.scores[place]! * (left + 1);
+    if (this.#left && left === 0) shared.leave(place);
+  }
+
+  /** The endpoint has left; its calls in flight go on being counted, and then its place is free. */
+  leave(): void {
+    this.#left = true;
+    if (this.inFlight === 0) this.shared.leave(this.place);
   }
 
   /** Calls wait and nothing was heard for longer than usual: the silence is taken for the latency. */
@@ -88,8 +101,7 @@ export class Load {
     if (this.waiting === 0 || this.peakMs < 0) return;
     const silentMs = now - this.#silentSince;
     if (silentMs <= this.peakMs) return;
-    const score = this.#scoreOf(silentMs);
-    if (score > this.score) this.score = score;
+    this.#score(Math.max(this.shared.scores[this.place]!, this.#scoreOf(silentMs)));
   }
 
   /** Another process answers there now: what the old one did says nothing about it. */
@@ -98,13 +110,7 @@ export class Load {
     this.rawMs = -0.5;
     this.peakMs = -0.5;
     this.successRate = 0.999999999;
-    this.score = UNTRIED;
-  }
-
-  /** Brings down everything that grew. */
-  rebase(growth: number): void {
-    this.score /= growth;
-    this.#grownAt /= growth;
+    this.#score(UNTRIED);
   }
 
   #sample(latencyMs: number, succeeded: boolean): void {
@@ -118,21 +124,28 @@ export class Load {
 
   /** Up by a share, so that one outlier is no verdict; down only as fast as time passes, or by a tenth. */
   #samplePeak(latencyMs: number, succeeded: boolean): void {
-    const { growth } = this.shared;
+    const { growth, eras } = this.shared;
     const before = this.peakMs;
     if (before < 0) this.peakMs = succeeded || latencyMs > UNKNOWN_MS ? latencyMs : UNKNOWN_MS;
     else if (latencyMs > before) this.peakMs = before + LATENCY_SHARE * (latencyMs - before);
     else if (succeeded) {
-      const aged = this.#grownAt / growth;
+      const aged = this.#grownIn === eras ? this.#grownAt / growth : 0; // an era is far longer than anything is kept
       this.peakMs = latencyMs + Math.min(aged, MAX_KEPT) * (before - latencyMs);
     }
     this.#grownAt = growth;
+    this.#grownIn = eras;
   }
 
   #rescore(): void {
-    if (this.peakMs >= 0) this.score = this.#scoreOf(this.peakMs);
-    else if (this.waiting > 0) this.score = Number.POSITIVE_INFINITY;
-    else this.score = this.successRate > 0.99 ? UNTRIED : this.#scoreOf(UNKNOWN_MS);
+    if (this.peakMs >= 0) this.#score(this.#scoreOf(this.peakMs));
+    else if (this.waiting > 0) this.#score(Number.POSITIVE_INFINITY);
+    else this.#score(this.successRate > 0.99 ? UNTRIED : this.#scoreOf(UNKNOWN_MS));
+  }
+
+  #score(score: number): void {
+    const { shared, place } = this;
+    shared.scores[place] = score;
+    shared.costs[place] = score * (shared.inFlights[place]! + 1);
   }
 
   /** Success to the fourth power, as balancers that must not be drawn to fast failures need it (measured: 44 → 0.4 %). */

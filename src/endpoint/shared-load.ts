@@ -4,15 +4,15 @@ const TAU_MS = 10_000;
 const MAX_GAP_MS = 200;
 /** Scores are brought down again long before a double overflows (at 1e308): at the soonest after 46 minutes. */
 const MAX_GROWTH = 1e120;
+/** Places to begin with; doubled whenever they are taken. */
+const PLACES = 16;
 
-/** What grew with the time it was taken at. */
-interface Growing {
-  rebase(growth: number): void;
-}
+/** The score of who was never tried: better than any measured one. */
+export const UNTRIED = 1e-300;
 
 /**
- * What the endpoints of one service share: the moment of the last report, all calls in flight, and how much older
- * measurements have faded.
+ * What the endpoints of one service share: the moment of the last report, all calls in flight, how much older
+ * measurements have faded, and side by side in arrays, where a pick among thousands finds them, the numbers it compares.
  *
  * Nothing in here reads a clock. `begin(now)` and `settle(…, now)` of the endpoints tell the time, and pickers work with
  * the last one told; so a simulation drives the real endpoints and pickers with whatever `now` it likes.
@@ -31,20 +31,34 @@ export class SharedLoad {
    * others have grown meanwhile ("forward decay", Cormode et al., 2009).
    */
   growth = 1.000000001;
-  readonly #members = new Set<Growing>();
+  /** Counts the times growth began again at 1. */
+  eras = 0;
+  /** By place: calls in flight. */
+  inFlights = new Int32Array(PLACES);
+  /** By place: what a call costs an idle endpoint, times the growth when that was found. */
+  scores = new Float64Array(PLACES);
+  /** By place: what a call costs now, which is score × (in flight + 1). */
+  costs = new Float64Array(PLACES);
+  readonly #free: number[] = [];
+  #taken = 0;
 
   constructor(now: number) {
     this.now = now + 0.000001; // a double from the start: see `Load`
     this.startedAt = now;
   }
 
-  join(load: Growing): void {
-    this.#members.add(load);
+  /** A place in the arrays, until it is left. */
+  join(): number {
+    const place = this.#free.pop() ?? this.#taken++;
+    if (place === this.costs.length) this.#grow();
+    this.inFlights[place] = 0;
+    this.scores[place] = UNTRIED;
+    this.costs[place] = UNTRIED;
+    return place;
   }
 
-  /** Called for endpoints that have left; calls still in flight go on being counted. */
-  leave(load: Growing): void {
-    this.#members.delete(load);
+  leave(place: number): void {
+    this.#free.push(place);
   }
 
   /** A call began or was settled at `now`. */
@@ -53,12 +67,27 @@ export class SharedLoad {
     if (!(gap > 0)) return;
     this.now = now;
     const step = Math.min(gap, MAX_GAP_MS) / TAU_MS;
-    this.growth *= 1 + step + 0.5 * step * step; // e^step to within 1e-6, at a third of the cost
+    this.growth *= 1 + step + 0.5 * step * step; // e^step to within 2e-6, at a third of the cost
     if (this.growth > MAX_GROWTH) this.#rebase();
   }
 
+  #grow(): void {
+    const size = 2 * this.costs.length;
+    const [inFlights, scores, costs] = [new Int32Array(size), new Float64Array(size), new Float64Array(size)];
+    inFlights.set(this.inFlights);
+    scores.set(this.scores);
+    costs.set(this.costs);
+    this.inFlights = inFlights;
+    this.scores = scores;
+    this.costs = costs;
+  }
+
   #rebase(): void {
-    for (const load of this.#members) load.rebase(this.growth);
+    for (let place = 0; place < this.#taken; place++) {
+      this.scores[place]! /= this.growth;
+      this.costs[place]! /= this.growth;
+    }
     this.growth = 1;
+    this.eras++;
   }
 }
