@@ -36,6 +36,8 @@ class AdaptivePicker implements Picker {
   /** By how much a request in flight counts at each member: less where the weight is more. */
   #burdens: Float64Array = new Float64Array(0);
   #shared: SharedLoad | undefined = undefined;
+  #weighted = false;
+  #newcomersAround = false;
   #sweepAt = 0.5;
 
   constructor(seed: number) {
@@ -51,7 +53,8 @@ class AdaptivePicker implements Picker {
     this.#burdens = burdensOf(members);
     this.#draw.update(members);
     this.#shared = members[0]?.load.shared;
-    this.#newcomers.update(members);
+    this.#weighted = this.#draw.weighted;
+    this.#newcomersAround = this.#newcomers.update(members);
   }
 
   pick(context: PickContext | undefined): Endpoint | undefined {
@@ -66,11 +69,11 @@ class AdaptivePicker implements Picker {
     const shared = this.#shared;
     if (shared === undefined) return undefined;
     if (shared.now >= this.#sweepAt) this.#sweep(shared);
-    if (this.#newcomers.any) {
+    if (this.#newcomersAround) {
       const newcomer = this.#newcomers.onTrial(shared.now);
       if (newcomer !== undefined) return newcomer;
     }
-    return this.#members[this.#draw.weighted ? this.#bestByWeight(shared) : this.#best(shared.costs)];
+    return this.#members[this.#weighted ? this.#bestByWeight(shared) : this.#best(shared.costs)];
   }
 
   #best(costs: Float64Array): number {
@@ -118,7 +121,7 @@ class AdaptivePicker implements Picker {
   #sweep(shared: SharedLoad): void {
     const { now } = shared;
     for (const { load } of this.#members) load.checkSilence(now);
-    this.#newcomers.sweep(now);
+    this.#newcomersAround = this.#newcomers.sweep(now);
     this.#sweepAt = now + SWEEP_MS;
   }
 }

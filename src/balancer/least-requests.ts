@@ -1,4 +1,5 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
+import type { SharedLoad } from "../endpoint/shared-load.js";
 import { Xorshift32 } from "../runtime/random.js";
 import type { Balancer, PickContext, Picker } from "./balancer.js";
 import { burdensOf, DRAWS, drawable, placesOf, untried, wasTried } from "./members.js";
@@ -23,6 +24,7 @@ class LeastRequestsPicker implements Picker {
   readonly #random: Xorshift32;
   readonly #draw: WeightedDraw;
   #members: readonly Endpoint[] = [];
+  #shared: SharedLoad | undefined = undefined;
   #places: Uint32Array = new Uint32Array(0);
   #burdens: Float64Array = new Float64Array(0);
 
@@ -33,6 +35,7 @@ class LeastRequestsPicker implements Picker {
 
   update(_all: readonly Endpoint[], usable: readonly Endpoint[]): void {
     this.#members = drawable(usable);
+    this.#shared = this.#members[0]?.load.shared;
     this.#places = placesOf(this.#members);
     this.#burdens = burdensOf(this.#members);
     this.#draw.update(this.#members);
@@ -47,12 +50,13 @@ class LeastRequestsPicker implements Picker {
   }
 
   #choose(): Endpoint | undefined {
+    const shared = this.#shared;
     const members = this.#members;
     const count = members.length;
-    if (count < 2) return members[0];
+    if (count < 2 || shared === undefined) return members[0];
     const first = this.#draw.next();
     const second = this.#otherThan(first, count);
-    const { inFlights } = members[first]!.load.shared;
+    const { inFlights } = shared;
     const atFirst = inFlights[this.#places[first]!]!;
     const atSecond = inFlights[this.#places[second]!]!;
     if (!this.#draw.weighted) return members[atSecond < atFirst ? second : first];

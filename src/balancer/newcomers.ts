@@ -16,22 +16,23 @@ const MOST_CHANCE = 0.5;
 export class Newcomers {
   readonly #random: Xorshift32;
   #young: readonly Endpoint[] = [];
-  /** True while there are any. */
-  any = false;
 
   constructor(random: Xorshift32) {
     this.#random = random;
   }
 
-  update(members: readonly Endpoint[]): void {
-    this.#set(
-      members.filter(({ addedAt, load: { shared } }) => isYoung(addedAt, shared.now) && addedAt > shared.startedAt),
+  /** True if there are any. */
+  update(members: readonly Endpoint[]): boolean {
+    this.#young = members.filter(
+      ({ addedAt, load: { shared } }) => addedAt > shared.startedAt && isYoung(addedAt, shared.now),
     );
+    return this.#young.length > 0;
   }
 
-  /** Lets those grow up whose time it is. */
-  sweep(now: number): void {
-    if (this.any) this.#set(this.#young.filter(({ addedAt }) => isYoung(addedAt, now)));
+  /** Lets those grow up whose time it is; true if any are left. */
+  sweep(now: number): boolean {
+    if (this.#young.length > 0) this.#young = this.#young.filter(({ addedAt }) => isYoung(addedAt, now));
+    return this.#young.length > 0;
   }
 
   /** A newcomer whose trial this call shall be; usually none. */
@@ -41,11 +42,6 @@ export class Newcomers {
     if (endpoint === undefined || endpoint.load.inFlight > 0) return undefined;
     const chance = (MOST_CHANCE * (now - endpoint.addedAt)) / YOUNG_MS;
     return this.#random.fraction() < Math.max(chance, LEAST_CHANCE) ? endpoint : undefined;
-  }
-
-  #set(young: readonly Endpoint[]): void {
-    this.#young = young;
-    this.any = young.length > 0;
   }
 }
 

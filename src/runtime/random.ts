@@ -16,9 +16,9 @@ export class Xorshift32 {
     return x;
   }
 
-  /** A whole number from 0 to `bound` − 1. */
+  /** A whole number from 0 to `bound` − 1, of at most 32 bits. */
   below(bound: number): number {
-    return Math.floor(this.fraction() * bound);
+    return (this.fraction() * bound) >>> 0; // as Math.floor, and faster
   }
 
   /** A number from 0 (included) to 1 (excluded). */

@@ -1,8 +1,9 @@
 // What a pick costs, by the number of instances: ns, and bytes allocated. Then the same after five other balancers have
 // picked at the same place in the code, as after five changes at run time.
-import * as library from "../../dist/index.js";
+
 import { Endpoint } from "../../dist/endpoint/endpoint.js";
 import { SharedLoad } from "../../dist/endpoint/shared-load.js";
+import * as library from "../../dist/index.js";
 
 export const unit = "CPU ns a pick, best of 5 × 4 million; bytes a pick in the last column";
 export const reference = "a plain round-robin class";
@@ -59,11 +60,11 @@ const balancers = {
   "adaptive()": adaptive,
 };
 const keyed = {
-  'consistentHash(), keys of 11': [consistentHash, 11],
-  'consistentHash(), keys of 36': [consistentHash, 36],
+  "consistentHash(), keys of 11": [consistentHash, 11],
+  "consistentHash(), keys of 36": [consistentHash, 36],
   'consistentHash({ algorithm: "maglev" }), 11': [() => consistentHash({ algorithm: "maglev" }), 11],
   'consistentHash({ algorithm: "maglev" }), 36': [() => consistentHash({ algorithm: "maglev" }), 36],
-  'consistentHash({ boundedLoad: true }), 11': [() => consistentHash({ boundedLoad: true }), 11],
+  "consistentHash({ boundedLoad: true }), 11": [() => consistentHash({ boundedLoad: true }), 11],
 };
 
 export const contestants = {
@@ -71,17 +72,27 @@ export const contestants = {
   [reference]: () => measured(async (items) => picks(new RoundRobin(items))),
   "a bare two-choices class": () => measured(async (items) => picks(new BareTwoChoices(items))),
   ...Object.fromEntries(
-    Object.entries(balancers).map(([name, make]) => [name, () => measured(async (items) => picks(pickerOf(make(), items)))]),
+    Object.entries(balancers).map(([name, make]) => [
+      name,
+      () => measured(async (items) => picks(pickerOf(make(), items))),
+    ]),
   ),
   ...Object.fromEntries(
-    Object.entries(keyed).map(([name, [make, length]]) => [name, () => measured(async (items) => keyedPicks(pickerOf(make(), items), length))]),
+    Object.entries(keyed).map(([name, [make, length]]) => [
+      name,
+      () => measured(async (items) => keyedPicks(pickerOf(make(), items), length)),
+    ]),
   ),
-  "adaptive(), with begin, settle, end and two looks at the clock": () => measured(async (items) => reported(adaptive(), items), 10),
+  "adaptive(), with begin, settle, end and two looks at the clock": () =>
+    measured(async (items) => reported(adaptive(), items), 10),
   "latencyWeighted(), the same": () => measured(async (items) => reported(latencyWeighted(), items), 10),
   "a plain class, after five others": () => measured(async (items) => afterFive(new RoundRobin(items), items)),
   "two choices, after five others": () => measured(async (items) => afterFive(new BareTwoChoices(items), items)),
   ...Object.fromEntries(
-    Object.entries(balancers).map(([name, make]) => [`${name}, after five others`, () => measured(async (items) => afterFive(pickerOf(make(), items), items))]),
+    Object.entries(balancers).map(([name, make]) => [
+      `${name}, after five others`,
+      () => measured(async (items) => afterFive(pickerOf(make(), items), items)),
+    ]),
   ),
   "service.choose()": () =>
     measured(async (items) => {
@@ -146,7 +157,10 @@ function picks(picker) {
 }
 
 function keyedPicks(picker, length) {
-  const contexts = Array.from({ length: KEYS }, (_, index) => ({ key: `user-${index}-`.padEnd(length, "abcdef0123456789").slice(0, length), tried: undefined }));
+  const contexts = Array.from({ length: KEYS }, (_, index) => ({
+    key: `user-${index}-`.padEnd(length, "abcdef0123456789").slice(0, length),
+    tried: undefined,
+  }));
   return (count) => {
     let none = 0;
     for (let pick = 0; pick < count; pick++) if (picker.pick(contexts[pick & (KEYS - 1)]) === undefined) none++;
@@ -179,7 +193,9 @@ function afterFive(picker, items) {
     for (let pick = 0; pick < count; pick++) if (each.pick(undefined) === undefined) none++;
     return none;
   };
-  const others = [...Object.values(balancers), () => consistentHash()].map((make) => pickerOf(make(), items.slice(0, 100)));
+  const others = [...Object.values(balancers), () => consistentHash()].map((make) =>
+    pickerOf(make(), items.slice(0, 100)),
+  );
   process.removeAllListeners("warning"); // consistentHash without a key says so
   for (const other of others) run(other, 1_000_000);
   return (count) => run(picker, count);
