@@ -39,8 +39,9 @@ export class HashRing {
   /** The number of the first point at or after the hash; the ring must not be empty. */
   find(hash: number): number {
     const points = this.#points;
-    let index = this.#starts[hash >>> this.#shift]!;
-    while (points[2 * index]! < hash) index++; // ends at the latest at the sentinel behind the last
+    const place = hash >>> 0;
+    let index = this.#starts[place >>> this.#shift]!;
+    while (points[2 * index]! < place) index++; // ends at the latest at the sentinel behind the last
     return index < this.size ? index : 0;
   }
 

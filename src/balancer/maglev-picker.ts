@@ -47,17 +47,17 @@ export class MaglevPicker implements Picker {
 
   pick(context: PickContext | undefined): Endpoint | undefined {
     if (context === undefined || context.key === undefined || context.key === null) return this.#keyless.pick(context);
-    let hash = hashOf(context.key);
+    let hash = hashOf(context.key) | 0;
     if (!this.#anybody) return undefined;
     let full: Endpoint | undefined;
     for (let mix = 0; mix < MAX_MIXES; mix++) {
-      const holder = this.#table[Math.floor(hash * (this.#table.length / HASHES))]!;
+      const holder = this.#table[((hash >>> 0) * (this.#table.length / HASHES)) >>> 0]!;
       const endpoint = this.#holders[holder]!;
       if (this.#open[holder] === 1 && !wasTried(context, endpoint)) {
         if (this.#bounds.hasRoom(endpoint)) return endpoint;
         full ??= endpoint;
       }
-      hash = mix32((hash + GOLDEN) | 0) >>> 0;
+      hash = mix32((hash + GOLDEN) | 0);
     }
     return full ?? this.#keyless.untried(context);
   }

@@ -20,8 +20,8 @@ export function maglevTable(members: readonly Endpoint[]): Uint32Array {
   const table = new Uint32Array(size).fill(FREE);
   if (members.length === 0) return table;
   const names = members.map(({ instance }) => instance.metadata["hash_key"] ?? instance.id);
-  const place = Uint32Array.from(names, (name) => murmur3(name) % size);
-  const skip = Uint32Array.from(names, (name) => (murmur3(name, SECOND_SEED) % (size - 1)) + 1);
+  const place = Uint32Array.from(names, (name) => (murmur3(name) >>> 0) % size);
+  const skip = Uint32Array.from(names, (name) => ((murmur3(name, SECOND_SEED) >>> 0) % (size - 1)) + 1);
   const weights = Float64Array.from(members, ({ instance: { weight } }) => (weight > 0 ? weight : 1));
   const heaviest = weights.reduce((most, weight) => Math.max(most, weight));
   const credit = new Float64Array(members.length);

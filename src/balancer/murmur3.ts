@@ -7,7 +7,9 @@ const C2 = 0x1b873593;
 
 /**
  * MurmurHash3_x86_32 of a string as UTF-16LE, two code units a round: bit for bit what the published algorithm gives for
- * those bytes, so that other languages can agree, and faster here than a loop over UTF-8. Unsigned.
+ * those bytes, so that other languages can agree, and faster here than a loop over UTF-8.
+ *
+ * @returns 32 bits as a signed integer: an unsigned one may have to be allocated
  *
  * @see https://github.com/aappleby/smhasher/blob/master/src/MurmurHash3.cpp
  */
@@ -17,10 +19,10 @@ export function murmur3(text: string, seed = 0): number {
   let hash = seed;
   for (let at = 0; at < pairs; at += 2) hash = round(hash, text.charCodeAt(at) | (text.charCodeAt(at + 1) << 16));
   if (pairs < length) hash ^= scrambled(text.charCodeAt(pairs));
-  return mix32(hash ^ (length << 1)) >>> 0;
+  return mix32(hash ^ (length << 1));
 }
 
-/** MurmurHash3_x86_32 of bytes. Unsigned. */
+/** MurmurHash3_x86_32 of bytes, as a signed integer. */
 export function murmur3Bytes(bytes: Uint8Array, seed = 0): number {
   const { length } = bytes;
   const whole = length & ~3;
@@ -30,7 +32,7 @@ export function murmur3Bytes(bytes: Uint8Array, seed = 0): number {
   let tail = 0;
   for (let at = length - 1; at >= whole; at--) tail = (tail << 8) | bytes[at]!;
   if (whole < length) hash ^= scrambled(tail);
-  return mix32(hash ^ length) >>> 0;
+  return mix32(hash ^ length);
 }
 
 /**

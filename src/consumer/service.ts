@@ -119,7 +119,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
    * @throws {DiscoveryError} `SERVICE_UNKNOWN`, `NO_INSTANCES` or `UNAVAILABLE` if nobody could be within `waitMs`
    */
   async ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Snapshot> {
-    await this.chooseEventually({ tried: [] }, signal);
+    await this.chooseEventually({ key: "", tried: [] }, signal); // with a key: a balancer that hashes would miss one
     return this.snapshot;
   }
 

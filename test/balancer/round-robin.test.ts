@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { describe, it } from "vitest";
 import { roundRobin } from "../../src/balancer/round-robin.js";
-import { Endpoint } from "../../src/endpoint/endpoint.js";
-import { defineInstance } from "../../src/index.js";
+import type { Endpoint } from "../../src/endpoint/endpoint.js";
+import { crowd } from "./crowd.js";
 
 describe("roundRobin", () => {
   it("gives everybody exactly the same over any number of rounds", () => {
@@ -74,21 +75,50 @@ describe("roundRobin", () => {
     assert.equal(picker.pick({ tried: all }), undefined);
   });
 
+  it("gives nobody two turns more than another, whatever comes, goes and stays between the turns", () => {
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: 1, max: 60 }), (seed, before) => {
+        const all = endpoints(9);
+        const picker = pickerOver(all, seed);
+        const seen = counts(picker, before);
+        picker.update([...all], [...all]); // a refresh that brings nothing new
+        for (const [id, count] of counts(picker, 90 - before)) seen.set(id, (seen.get(id) ?? 0) + count);
+        assert.ok([...seen.values()].every((count) => count === 10));
+      }),
+      { seed: 42, numRuns: 100 },
+    );
+  });
+
+  it("does not march in step with other fresh processes that make a call or two each", () => {
+    const all = endpoints(10);
+    const calls = Array(10).fill(0);
+    for (let seed = 0; seed < 2_000; seed++) {
+      const picker = pickerOver(all, seed);
+      for (let call = 0; call < 2; call++) calls[all.indexOf(picker.pick(undefined) as Endpoint)]++;
+    }
+    assert.ok(Math.max(...calls) < 400 * 1.2, `${calls}`);
+  });
+
+  it("makes no neighbour take the calls of those who are out", () => {
+    const all = endpoints(10);
+    const usable = all.filter((_, index) => index !== 3 && index !== 4);
+    const picker = pickerOver(all);
+    picker.update(all, usable);
+    assert.deepEqual([...counts(picker, 800).values()], Array(8).fill(100));
+    const retried = Array(10).fill(0);
+    for (let call = 0; call < 9_000; call++)
+      retried[all.indexOf(picker.pick({ tried: [usable[0] as Endpoint] }) as Endpoint)]++;
+    const most = Math.max(...retried);
+    assert.ok(most < (9_000 / 7) * 1.15, `${retried}`);
+  });
+
   it("has nobody to pick when nobody is usable", () => {
     assert.equal(pickerOver([]).pick(undefined), undefined);
   });
 });
 
 function endpoints(count: number, weights: readonly number[] = []): Endpoint[] {
-  return Array.from({ length: count }, (_, index) => {
-    const instance = defineInstance({
-      service: "orders",
-      host: "127.0.0.1",
-      port: 3_000 + index,
-      weight: weights[index] ?? 1,
-    });
-    return new Endpoint(instance, 0, { judged: () => {} });
-  });
+  return crowd(count, (index) => ({ weight: weights[index] ?? 1 }));
 }
 
 function pickerOver(all: readonly Endpoint[], seed = 7) {

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { describe, it } from "vitest";
+import { SharedLoad } from "../../src/endpoint/shared-load.js";
+import { call, crowd } from "../balancer/crowd.js";
+
+describe("Load", () => {
+  it("moves its latency by three tenths of the way, and never down for a failure", () => {
+    const [endpoint] = crowd(1);
+    call(endpoint!, 100, 1_000);
+    call(endpoint!, 200, 2_000);
+    assert.ok(Math.abs(endpoint!.load.latencyMs - 130) < 1e-9);
+    call(endpoint!, 1, 3_000, "failure");
+    assert.ok(Math.abs(endpoint!.load.latencyMs - 130) < 1e-9);
+    call(endpoint!, 1_130, 4_000, "failure");
+    assert.ok(Math.abs(endpoint!.load.latencyMs - 430) < 1e-9);
+  });
+
+  it("learns no latency from one that only ever failed fast", () => {
+    const [endpoint] = crowd(1);
+    call(endpoint!, 1, 1_000, "failure");
+    assert.ok(endpoint!.load.latencyMs < 0);
+    assert.ok(costOf(endpoint!) > 30, "it costs more than an unmeasured one would");
+  });
+
+  it("keeps a success rate that never quite reaches zero", () => {
+    const [endpoint] = crowd(1);
+    for (let now = 0; now < 100; now++) call(endpoint!, 1, now, "failure");
+    assert.equal(endpoint!.load.successRate, 0.05);
+  });
+
+  it("rises to a peak by a third and falls back as call time passes", () => {
+    const [endpoint] = crowd(1);
+    call(endpoint!, 10, 1_000);
+    call(endpoint!, 110, 1_100);
+    assert.ok(Math.abs(endpoint!.load.peakMs - 40) < 1e-9);
+    call(endpoint!, 10, 1_101);
+    assert.ok(Math.abs(endpoint!.load.peakMs - 37) < 0.01, "at once it falls by a tenth");
+    for (let now = 1_301; now <= 21_101; now += 200) endpoint!.load.shared.tick(now);
+    call(endpoint!, 10, 21_102);
+    assert.ok(endpoint!.load.peakMs < 10 + 27 * Math.exp(-1.9), "after two time constants most of it is gone");
+  });
+
+  it("counts an idle hour for as little as one pause", () => {
+    const [endpoint, other] = crowd(2);
+    call(endpoint!, 100, 1_000);
+    call(other!, 10, 1_000);
+    other!.load.shared.tick(3_600_000);
+    call(other!, 10, 3_600_001);
+    assert.ok(costOf(endpoint!) > costOf(other!) * 9);
+  });
+
+  it("compares as before after its scores were brought down", () => {
+    const [slow, fast] = crowd(2);
+    for (let now = 0; now < 3_000_000; now += 200) {
+      call(slow!, 20, now);
+      call(fast!, 10, now + 1);
+    }
+    assert.ok(slow!.load.shared.eras > 0);
+    assert.ok(Math.abs(costOf(slow!) / costOf(fast!) - 2) < 0.01);
+    assert.ok(slow!.load.shared.growth < 1e121);
+  });
+
+  it("counts calls of one that has left without touching who came in its place", () => {
+    const shared = new SharedLoad(0);
+    const [left] = crowd(1, undefined, shared);
+    left!.begin(0);
+    left!.load.leave();
+    const [heir] = crowd(1, undefined, shared);
+    assert.notEqual(heir!.load.place, left!.load.place);
+    left!.settle("success", 1, 1);
+    left!.end();
+    assert.equal(shared.inFlight, 0);
+    assert.equal(heir!.load.inFlight, 0);
+    const [next] = crowd(1, undefined, shared);
+    assert.equal(next!.load.place, left!.load.place, "the place is free once its last call is over");
+  });
+
+  it("keeps what it holds when more endpoints come than it had places for", () => {
+    const shared = new SharedLoad(0);
+    const all = crowd(100, undefined, shared);
+    for (const [index, endpoint] of all.entries()) for (let call = 0; call < index; call++) endpoint.begin(0);
+    crowd(1_000, undefined, shared);
+    assert.ok(all.every((endpoint, index) => endpoint.load.inFlight === index));
+    assert.equal(shared.inFlight, 4_950);
+  });
+});
+
+function costOf({ load: { shared, place } }: ReturnType<typeof crowd>[0]): number {
+  return (shared.costs[place] ?? 0) / shared.growth;
+}
