@@ -49,12 +49,13 @@ export function createResolver(options: CreateResolverOptions = {}): ResolverCli
 export { type HttpOptions, http } from "./adapters/http.js";
 export { staticRegistry } from "./adapters/static.js";
 export { adaptive } from "./balancer/adaptive.js";
-export type { Balancer, HashKey, PickContext, Picker } from "./balancer/balancer.js";
+export type { Balancer, PickContext, Picker } from "./balancer/balancer.js";
 export { type BalancerName, balancerNamed } from "./balancer/by-name.js";
 export { type BoundedLoadOptions, type ConsistentHashOptions, consistentHash } from "./balancer/consistent-hash.js";
 export { type LatencyWeightedOptions, latencyWeighted } from "./balancer/latency-weighted.js";
 export { leastRequests } from "./balancer/least-requests.js";
 export { random } from "./balancer/random.js";
+export type { HashKey, KeyReader, KeyRule, RequestHead } from "./balancer/request-key.js";
 export { roundRobin } from "./balancer/round-robin.js";
 export type { ServiceDispatcher } from "./client/dispatcher.js";
 export type { HedgeOptions } from "./client/hedging.js";

@@ -1,4 +1,5 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
+import type { HashKey, KeyReader } from "./request-key.js";
 
 /** A way to choose. A stateless value: many services may share one. */
 export interface Balancer {
@@ -7,6 +8,8 @@ export interface Balancer {
   readonly usesKey?: boolean;
   /** Makes the picker of one service. */
   create(seed: number): Picker;
+  /** Reads the key of a request that was given none. @default none */
+  readonly keyOf?: KeyReader | undefined;
 }
 
 /**
@@ -26,9 +29,6 @@ export interface Picker {
   /** Synchronous; allocates nothing, reads no clock. Undefined if nothing is usable that was not tried. */
   pick(context: PickContext | undefined): Endpoint | undefined;
 }
-
-/** What calls are told apart by. A number and a bigint are the same key as their decimal digits. */
-export type HashKey = string | number | bigint | Uint8Array;
 
 /** What a call knows that may matter for the choice. */
 export interface PickContext {

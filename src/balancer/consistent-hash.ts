@@ -3,6 +3,7 @@ import { knownKeys } from "../runtime/options.js";
 import type { Balancer } from "./balancer.js";
 import type { Bounds } from "./bounded-load.js";
 import { MaglevPicker } from "./maglev-picker.js";
+import { type KeyRule, keyReader } from "./request-key.js";
 import { RingPicker } from "./ring-picker.js";
 
 /** How keys are mapped to instances. */
@@ -23,6 +24,12 @@ export interface ConsistentHashOptions {
    * @default false, as Envoy and HAProxy: with few calls in flight it would destroy affinity
    */
   readonly boundedLoad?: boolean | BoundedLoadOptions | undefined;
+  /**
+   * Where requests carry their key that are given none with `{ key }`, such as those of a plain `fetch`.
+   *
+   * @default nowhere
+   */
+  readonly key?: KeyRule | undefined;
 }
 
 /** An instance may have in flight the larger of `floor` and `factor` × its fair share. */
@@ -37,7 +44,7 @@ export interface BoundedLoadOptions {
  * Calls with the same key go to the same instance, from every process, after every restart, in whatever order the list
  * comes: for caches, sessions and locks in memory.
  *
- * It needs a key with each call (`{ key }`: a string, number, bigint or bytes). A call without one goes to a random
+ * It needs a key with each call: `{ key }` (a string, number, bigint or bytes), or a rule to find it by. A call without one goes to a random
  * instance, and the process is warned once (`MCP_DISCOVERY_NO_KEY`). Keys of an instance that is ejected or not usable
  * spread over the others and come back with it; a retry goes to the key's next instance, the same one everywhere.
  *
@@ -49,11 +56,12 @@ export interface BoundedLoadOptions {
  * @throws {DiscoveryError} `INVALID_OPTION`, naming the option
  */
 export function consistentHash(options: ConsistentHashOptions = {}): Balancer {
-  knownKeys("consistentHash", options, ["algorithm", "boundedLoad"]);
+  knownKeys("consistentHash", options, ["algorithm", "boundedLoad", "key"]);
   const algorithm = oneOf("consistentHash.algorithm", options.algorithm ?? "ring", ["ring", "maglev"]);
   const bounds = boundsOf(options.boundedLoad ?? false);
   return {
     name: "consistent-hash",
+    keyOf: options.key === undefined ? undefined : keyReader("consistentHash.key", options.key),
     create: (seed) => (algorithm === "ring" ? new RingPicker(seed, bounds) : new MaglevPicker(seed, bounds)),
   };
 }

@@ -1,6 +1,6 @@
 import { DiscoveryError } from "../model/errors.js";
 import { mix32 } from "../runtime/random.js";
-import type { HashKey } from "./balancer.js";
+import type { HashKey } from "./request-key.js";
 
 const C1 = 0xcc9e2d51;
 const C2 = 0x1b873593;
