@@ -78,6 +78,16 @@ describe("examples/02-graceful-shutdown", () => {
   }
 });
 
+describe("examples/03-custom-balancer", () => {
+  it("sends calls where a balancer of 20 lines sends them", () => {
+    const folder = join(scratch, "03-custom-balancer");
+    cpSync(join(ROOT, "examples/03-custom-balancer"), folder, { recursive: true });
+    assert.ok(readFileSync(join(folder, "quickest.mjs"), "utf8").trimEnd().split("\n").length <= 20);
+    const output = execFileSync("node", [join(folder, "main.mjs")], { encoding: "utf8", timeout: 15_000 });
+    assert.equal(output, "quick: 19, slow: 1\n");
+  });
+});
+
 describe("the README", () => {
   it("shows the very provider and consumer that run here", () => {
     const readme = readFileSync(join(ROOT, "README.md"), "utf8");
