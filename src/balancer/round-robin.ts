@@ -40,15 +40,17 @@ class RoundRobinPicker implements Picker {
   }
 
   pick(context: PickContext | undefined): Endpoint | undefined {
-    const endpoint = this.#earliest === undefined ? this.#turn() : this.#earliest.next();
-    return wasTried(context, endpoint) ? untried(this.#members, context, this.#random) : endpoint;
-  }
-
-  #turn(): Endpoint | undefined {
     const turns = this.#turns;
     const index = this.#next;
     this.#next = index + 1 < turns.length ? index + 1 : 0; // compared, not `%`: a counter that only grows ends as a heap number
-    return turns[index];
+    const endpoint = turns[index];
+    return context === undefined && endpoint !== undefined ? endpoint : this.#otherwise(endpoint, context);
+  }
+
+  /** No short round to go, or a call that may have been somewhere already. */
+  #otherwise(turn: Endpoint | undefined, context: PickContext | undefined): Endpoint | undefined {
+    const endpoint = this.#earliest === undefined ? turn : this.#earliest.next();
+    return wasTried(context, endpoint) ? untried(this.#members, context, this.#random) : endpoint;
   }
 
   /** The one whose turn it was keeps it; if it left, the turn passes to whoever stands there now. */
