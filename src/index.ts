@@ -55,11 +55,10 @@ export { type BoundedLoadOptions, type ConsistentHashOptions, consistentHash } f
 export { type LatencyWeightedOptions, latencyWeighted } from "./balancer/latency-weighted.js";
 export { leastRequests } from "./balancer/least-requests.js";
 export { random } from "./balancer/random.js";
-export type { HashKey, KeyReader, KeyRule, RequestHead } from "./balancer/request-key.js";
+export type { HashKey, KeyedRequest, KeyReader, KeyRule } from "./balancer/request-key.js";
 export { roundRobin } from "./balancer/round-robin.js";
 export type { ServiceDispatcher } from "./client/dispatcher.js";
 export type { HedgeOptions } from "./client/hedging.js";
-export type { KeyedRequest, KeyRule } from "./client/key-rule.js";
 export type {
   CallDefaults,
   CallOptions,

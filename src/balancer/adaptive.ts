@@ -24,7 +24,7 @@ const COMPARE_ALL = 3;
  * @see Finagle's PeakEwma, whose law this is with other guards
  */
 export function adaptive(): Balancer {
-  return { name: "adaptive", create: (seed) => new AdaptivePicker(seed) };
+  return { name: "adaptive", usesKey: false, create: (seed) => new AdaptivePicker(seed) };
 }
 
 class AdaptivePicker implements Picker {

@@ -51,7 +51,7 @@ export function latencyWeighted(options: LatencyWeightedOptions = {}): Balancer 
   const guards = options.guards ?? !literal;
   oneOf("latencyWeighted.draws", String(draws), ["1", "2"]);
   oneOf("latencyWeighted.guards", String(guards), ["true", "false"]);
-  return { name: "latency-weighted", create: (seed) => new LatencyWeightedPicker(seed, draws, guards) };
+  return { name: "latency-weighted", usesKey: false, create: (seed) => new LatencyWeightedPicker(seed, draws, guards) };
 }
 
 class LatencyWeightedPicker implements Picker {

@@ -17,7 +17,7 @@ import { WeightedDraw } from "./weighted-draw.js";
  * @see Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001
  */
 export function leastRequests(): Balancer {
-  return { name: "least-requests", create: (seed) => new LeastRequestsPicker(seed) };
+  return { name: "least-requests", usesKey: false, create: (seed) => new LeastRequestsPicker(seed) };
 }
 
 class LeastRequestsPicker implements Picker {

@@ -11,7 +11,7 @@ import { WeightedDraw } from "./weighted-draw.js";
  * Otherwise a round is more even. Weight 0 gets no calls while another has more.
  */
 export function random(): Balancer {
-  return { name: "random", create: (seed) => new RandomPicker(seed) };
+  return { name: "random", usesKey: false, create: (seed) => new RandomPicker(seed) };
 }
 
 class RandomPicker implements Picker {

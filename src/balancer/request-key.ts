@@ -1,34 +1,47 @@
 import { invalid } from "../model/fields.js";
+import { headerOf, isHeaderName, type RequestHeaders } from "../runtime/request-headers.js";
 
 /** What calls are told apart by. A number and a bigint are the same key as their decimal digits. */
 export type HashKey = string | number | bigint | Uint8Array;
 
-/** What is known of a request when its key is looked for; undici's dispatch options have this form. */
-export interface RequestHead {
+/** What a rule may look at; undici's dispatch options have this form. */
+export interface KeyedRequest {
   /** With its query. */
   readonly path: string;
-  /** In any form undici takes: a record, a flat list, or pairs. */
-  readonly headers?: unknown;
+  readonly method?: string;
+  readonly headers?: RequestHeaders;
+  readonly origin?: string | URL | undefined;
 }
 
 /** Reads the key of a request; undefined if it brings none. */
-export type KeyReader = (request: RequestHead) => HashKey | undefined;
+export type KeyReader = (request: KeyedRequest) => HashKey | undefined;
 
 /**
- * Where requests carry their key: in a header, in a cookie, in the path (the pattern's first group, else all it matches),
- * or wherever a function finds it.
+ * Where a call that names no key has its key from: a header, a cookie, a part of the path (a segment counted from 0, or
+ * what an expression matches, its first group if it has one), or what a function says.
  */
-export type KeyRule = { readonly header: string } | { readonly cookie: string } | { readonly path: RegExp } | KeyReader;
+export type KeyRule =
+  | { readonly header: string }
+  | { readonly cookie: string }
+  | { readonly path: RegExp | number }
+  | KeyReader;
 
-/** The reader for a rule. @throws {DiscoveryError} `INVALID_OPTION` */
+/** Makes a rule ready. @throws {DiscoveryError} `INVALID_OPTION`, naming `field` */
 export function keyReader(field: string, rule: KeyRule): KeyReader {
   if (typeof rule === "function") return rule;
-  if (typeof rule === "object" && rule !== null) {
-    if ("header" in rule && typeof rule.header === "string") return fromHeader(rule.header.toLowerCase());
-    if ("cookie" in rule && typeof rule.cookie === "string") return fromCookie(rule.cookie);
-    if ("path" in rule && rule.path instanceof RegExp) return fromPath(rule.path);
+  const entries: readonly [string, unknown][] = typeof rule === "object" && rule !== null ? Object.entries(rule) : [];
+  const [kind, what] = entries[0] ?? [];
+  if (entries.length === 1) {
+    if (kind === "header" && isHeaderName(what)) return fromHeader(what.toLowerCase());
+    if (kind === "cookie" && isHeaderName(what)) return fromCookie(what);
+    if (kind === "path" && typeof what === "number" && Number.isInteger(what) && what >= 0) return fromSegment(what);
+    if (kind === "path" && what instanceof RegExp) return fromMatch(what);
   }
-  throw invalid(field, rule, "{ header }, { cookie }, { path: RegExp } or a function");
+  throw invalid(
+    field,
+    rule,
+    '{ header: "x-user" }, { cookie: "sid" }, { path: 2 }, { path: /expression/ } or a function',
+  );
 }
 
 function fromHeader(name: string): KeyReader {
@@ -36,39 +49,25 @@ function fromHeader(name: string): KeyReader {
 }
 
 function fromCookie(name: string): KeyReader {
+  const begins = `${name}=`;
   return ({ headers }) => {
-    for (const pair of headerOf(headers, "cookie")?.split(";") ?? []) {
-      const at = pair.indexOf("=");
-      if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
-    }
+    const cookies = headerOf(headers, "cookie")?.split(";") ?? [];
+    for (const cookie of cookies) if (cookie.trimStart().startsWith(begins)) return cookie.trim().slice(begins.length);
     return undefined;
   };
 }
 
-function fromPath(pattern: RegExp): KeyReader {
-  const stateless = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, "")); // `g` would go on where it stopped
+function fromSegment(index: number): KeyReader {
   return ({ path }) => {
-    const match = stateless.exec(path);
-    return match ? (match[1] ?? match[0]) : undefined;
+    const end = path.indexOf("?");
+    return (end < 0 ? path : path.slice(0, end)).split("/")[index + 1] || undefined;
   };
 }
 
-/** The value of a header, its name in lower case. */
-function headerOf(headers: unknown, name: string): string | undefined {
-  if (typeof headers !== "object" || headers === null) return undefined;
-  for (const [key, value] of pairsOf(headers)) {
-    if (String(key).toLowerCase() !== name || value === undefined || value === null) continue;
-    return Array.isArray(value) ? value.join("; ") : String(value);
-  }
-  return undefined;
-}
-
-function pairsOf(headers: object): Iterable<readonly [unknown, unknown]> {
-  if (Array.isArray(headers) && !Array.isArray(headers[0])) return pairsOfFlat(headers);
-  if (Symbol.iterator in headers) return headers as Iterable<readonly [unknown, unknown]>;
-  return Object.entries(headers);
-}
-
-function* pairsOfFlat(headers: readonly unknown[]): Iterable<readonly [unknown, unknown]> {
-  for (let at = 0; at < headers.length; at += 2) yield [headers[at], headers[at + 1]];
+function fromMatch(expression: RegExp): KeyReader {
+  const stateless = new RegExp(expression.source, expression.flags.replace(/[gy]/g, "")); // they go on where they stopped
+  return ({ path }) => {
+    const match = stateless.exec(path);
+    return match?.[1] ?? match?.[0];
+  };
 }

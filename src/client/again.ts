@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
+import { headerOf, type RequestHeaders, withHeader } from "../runtime/request-headers.js";
 import type { DispatchOptions } from "./attempt.js";
 import { isIdempotent, isReplayable } from "./failure.js";
 import type { CallOptions } from "./options.js";
-import { headerOf, type RequestHeaders, withHeader } from "./request-headers.js";
 
 /** How Envoy tells an upstream which attempt of a call this is; the first is 1, or goes without. */
 export const RETRY_HEADER = "x-envoy-attempt-count";

@@ -1,3 +1,4 @@
+import type { HashKey } from "../balancer/request-key.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
 import type { Cancel } from "../runtime/clock.js";
@@ -24,7 +25,7 @@ export class Call implements AttemptOwner {
   readonly #options: DispatchOptions & CallOptions;
   readonly #settings: CallSettings;
   readonly #endsAt: number;
-  readonly #key: string | undefined;
+  readonly #key: HashKey | undefined;
   #tried: Endpoint[] | undefined = undefined;
   #sent = 0;
   #tries = 0;

@@ -1,4 +1,5 @@
 import type { PickContext } from "../balancer/balancer.js";
+import type { HashKey } from "../balancer/request-key.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
 import type { Clock, Random } from "../runtime/clock.js";
 import type { LagWatch } from "../runtime/lag.js";
@@ -30,7 +31,7 @@ export interface Caller {
   /** Undefined while hedging is off. */
   readonly hedging: Hedging | undefined;
   /** The call's own key, or what a rule finds where keys matter. */
-  keyOf(options: DispatchOptions & CallOptions): string | undefined;
+  keyOf(options: DispatchOptions & CallOptions): HashKey | undefined;
   choose(context: PickContext | undefined): Endpoint | undefined;
   chooseEventually(
     context: PickContext | undefined,

@@ -1,3 +1,4 @@
+import type { HashKey } from "../balancer/request-key.js";
 import { invalid, numberIn } from "../model/fields.js";
 import { durationMs } from "../runtime/options.js";
 
@@ -28,7 +29,7 @@ export interface CallDefaults {
 /** What one call may say of itself. */
 export interface CallOptions extends CallDefaults {
   /** Calls with the same key belong together: only balancers that hash look at it. */
-  readonly key?: string;
+  readonly key?: HashKey;
   /** Whether the call may be sent twice. @default true for GET, HEAD, OPTIONS, TRACE, PUT and DELETE */
   readonly idempotent?: boolean;
 }

@@ -6,6 +6,7 @@ import type { Discovery } from "../registry/registry.js";
 import { type Clock, type Random, systemClock, systemRandom } from "../runtime/clock.js";
 import { LagWatch } from "../runtime/lag.js";
 import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
+import { isHeaderName } from "../runtime/request-headers.js";
 import { RETRY_HEADER, retryHeadersIn } from "./again.js";
 import type { Ground } from "./caller.js";
 import { Deadlines } from "./deadlines.js";
@@ -13,7 +14,6 @@ import { ServiceDispatcher } from "./dispatcher.js";
 import { serviceInterceptor } from "./interceptor.js";
 import { type ClientOptions, hostRule } from "./options.js";
 import { Pools } from "./pools.js";
-import { isHeaderName } from "./request-headers.js";
 import { ServiceClient, type WarmupOptions } from "./service-client.js";
 import { ServiceNames } from "./service-names.js";
 import {

@@ -1,4 +1,5 @@
 import { Dispatcher } from "undici";
+import type { HashKey, KeyReader } from "../balancer/request-key.js";
 import { Service } from "../consumer/service.js";
 import type { ServiceSettings } from "../consumer/service-settings.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
@@ -12,7 +13,6 @@ import type { Ground } from "./caller.js";
 import type { ServiceCaller } from "./dispatcher.js";
 import type { Handler } from "./handler.js";
 import { type HedgeOptions, Hedging } from "./hedging.js";
-import type { KeyedRequest } from "./key-rule.js";
 import { type CallOptions, type CallSettings, callSettings } from "./options.js";
 import { opened } from "./pools.js";
 import { RetryBudget } from "./retry-budget.js";
@@ -26,7 +26,7 @@ export type ServiceRequestOptions = Partial<Omit<Dispatcher.RequestOptions, "ori
 /** What the options of a service say of its calls. */
 export interface ClientSettings {
   readonly calls: CallSettings;
-  readonly keyRule: ((request: KeyedRequest) => string | undefined) | undefined;
+  readonly keyRule: KeyReader | undefined;
   readonly hedge: HedgeOptions | undefined;
 }
 
@@ -44,7 +44,7 @@ export class ServiceClient extends Service implements ServiceCaller {
   readonly budget: RetryBudget = new RetryBudget();
   readonly hedging: Hedging | undefined;
   readonly #calls: CallSettings;
-  readonly #keyRule: ((request: KeyedRequest) => string | undefined) | undefined;
+  readonly #keyRule: KeyReader | undefined;
   readonly #dispatcher: OneService = new OneService(this);
   readonly #origin: string;
 
@@ -104,9 +104,10 @@ export class ServiceClient extends Service implements ServiceCaller {
   }
 
   /** @internal The key of a call: its own, or what the rule finds where keys matter. */
-  keyOf(options: DispatchOptions & CallOptions): string | undefined {
-    if (options.key !== undefined || this.#keyRule === undefined) return options.key;
-    return this.usesKey ? this.#keyRule(options) : undefined;
+  keyOf(options: DispatchOptions & CallOptions): HashKey | undefined {
+    if (options.key !== undefined || !this.usesKey) return options.key;
+    const read = this.#keyRule ?? this.balancer.keyOf;
+    return read === undefined ? undefined : read(options);
   }
 
   /**

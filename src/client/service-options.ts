@@ -1,4 +1,6 @@
 import type { Balancer } from "../balancer/balancer.js";
+import type { BalancerName } from "../balancer/by-name.js";
+import { type KeyRule, keyReader } from "../balancer/request-key.js";
 import { roundRobin } from "../balancer/round-robin.js";
 import { balancerFrom } from "../consumer/balancer-from.js";
 import { ANYWHERE, ROUTING_KEYS, type Routing, type RoutingOptions, routingFrom } from "../consumer/routing.js";
@@ -6,7 +8,6 @@ import { EJECTION, type EjectionOptions } from "../endpoint/ejection.js";
 import { numberIn } from "../model/fields.js";
 import { durationMs, knownKeys } from "../runtime/options.js";
 import { type HedgeOptions, hedgeOptions } from "./hedging.js";
-import { type KeyRule, keyRule } from "./key-rule.js";
 import { type CallDefaults, callSettings } from "./options.js";
 import type { ClientSettings } from "./service-client.js";
 
@@ -15,7 +16,7 @@ const DAY_MS = 86_400_000;
 /** What can be set for one service, or for all. */
 export interface ServiceOptions extends CallDefaults, RoutingOptions {
   /** A balancer, or its name. @default roundRobin() */
-  readonly balancer?: Balancer | string;
+  readonly balancer?: Balancer | BalancerName;
   /**
    * Where a call that names no `key` has its key from, for balancers that hash: `{ header: "x-user" }`, `{ cookie:
    * "sid" }`, `{ path: 2 }` or a function. Not looked at while no balancer uses keys.
@@ -66,7 +67,7 @@ export function serviceSettings(path: string, options: ServiceOptions, base: Che
     ejection: ejectionFrom(`${path}.ejection`, options.ejection, base.ejection),
     calls: callSettings(path, options, base.calls),
     hedge: options.hedge === undefined ? base.hedge : hedgeOptions(`${path}.hedge`, options.hedge),
-    keyRule: options.key === undefined ? base.keyRule : keyRule(`${path}.key`, options.key),
+    keyRule: options.key === undefined ? base.keyRule : keyReader(`${path}.key`, options.key),
   };
 }
 

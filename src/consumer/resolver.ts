@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { Balancer } from "../balancer/balancer.js";
+import type { BalancerName } from "../balancer/by-name.js";
 import { DiscoveryError } from "../model/errors.js";
 import { serviceName } from "../model/fields.js";
 import type { Explanation } from "./explanation.js";
@@ -46,7 +47,7 @@ export class Resolver<S extends Service = Service> implements AsyncDisposable {
   }
 
   /** Changes the balancer of one service from the next pick on; what was measured is kept. */
-  setBalancer(name: string, balancer: Balancer | string): void {
+  setBalancer(name: string, balancer: Balancer | BalancerName): void {
     this.service(name).setBalancer(balancer);
   }
 

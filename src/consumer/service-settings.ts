@@ -1,4 +1,5 @@
 import type { Balancer } from "../balancer/balancer.js";
+import type { HashKey } from "../balancer/request-key.js";
 import type { EjectionOptions } from "../endpoint/ejection.js";
 import type { Discovery } from "../registry/registry.js";
 import type { Clock, Random } from "../runtime/clock.js";
@@ -21,7 +22,7 @@ export interface ServiceSettings {
 /** What a pick may say of itself. */
 export interface PickOptions {
   /** Calls with the same key belong together: only balancers that hash look at it. */
-  readonly key?: string;
+  readonly key?: HashKey;
   /** Ends the wait for the first list. */
   readonly signal?: AbortSignal;
 }

@@ -1,4 +1,5 @@
 import type { Balancer, PickContext } from "../balancer/balancer.js";
+import type { BalancerName } from "../balancer/by-name.js";
 import type { EjectionCause } from "../endpoint/ejection.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
@@ -94,7 +95,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
    *
    * @throws {DiscoveryError} `INVALID_OPTION` if it is none
    */
-  setBalancer(balancer: Balancer | string): void {
+  setBalancer(balancer: Balancer | BalancerName): void {
     this.#rotation.setBalancer(balancerFrom("balancer", balancer));
   }
 
@@ -104,7 +105,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
    *
    * @throws {DiscoveryError} `INVALID_OPTION` if it is none
    */
-  shadow(balancer: Balancer | string): Shadow {
+  shadow(balancer: Balancer | BalancerName): Shadow {
     return this.#rotation.shadow(balancerFrom("balancer", balancer));
   }
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
 import { keyReader } from "../../src/balancer/request-key.js";
-import { consistentHash, type KeyRule, roundRobin } from "../../src/index.js";
+import { consistentHash, type KeyedRequest, type KeyRule, roundRobin } from "../../src/index.js";
 
 const read = (rule: KeyRule, head: { path?: string; headers?: unknown }) =>
-  keyReader("key", rule)({ path: "/", ...head });
+  keyReader("key", rule)({ path: "/", ...head } as KeyedRequest);
 
 describe("keyReader", () => {
   it("finds a header in every form undici takes", () => {
@@ -38,7 +38,10 @@ describe("keyReader", () => {
 
   it("refuses what is no rule", () => {
     for (const wrong of [{}, "x-user", { header: 1 }, null])
-      assert.throws(() => keyReader("consistentHash.key", wrong as never), /consistentHash\.key must be \{ header \}/);
+      assert.throws(
+        () => keyReader("consistentHash.key", wrong as never),
+        /consistentHash\.key must be \{ header: "x-user" \}/,
+      );
   });
 
   it("comes with the balancer that has a rule, and with no other", () => {

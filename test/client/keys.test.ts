@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "vitest";
-import { headerOf, withHeader } from "../../src/client/request-headers.js";
 import {
   type Balancer,
   createResolver,
@@ -10,6 +9,7 @@ import {
   roundRobin,
   staticRegistry,
 } from "../../src/index.js";
+import { headerOf, withHeader } from "../../src/runtime/request-headers.js";
 import { startBackend } from "../fakes/backend.js";
 
 const opened: { close(): Promise<unknown> }[] = [];
@@ -73,15 +73,7 @@ describe("a key rule", () => {
   });
 
   it("is refused by name when it is none", () => {
-    for (const key of [
-      {},
-      { header: "" },
-      { header: "a b" },
-      { path: -1 },
-      { path: /a/g },
-      { header: "a", path: 1 },
-      7,
-    ]) {
+    for (const key of [{}, { header: "" }, { header: "a b" }, { path: -1 }, { header: "a", path: 1 }, 7]) {
       assert.throws(
         () => createResolver({ registry: staticRegistry([]), key: key as never }),
         (error) => DiscoveryError.is(error, "INVALID_OPTION") && /^resolver\.key must be/.test(error.message),
@@ -134,7 +126,7 @@ async function start(key: KeyRule, live?: Balancer) {
           usable = now;
         },
         pick: (context) => {
-          if (usable.length > 0) keys.push(context?.key);
+          if (usable.length > 0) keys.push(context?.key as string | undefined);
           return usable[0];
         },
       };

@@ -29,7 +29,7 @@ describe("explain", () => {
       ],
       { services: { orders: { version: "^1", zone: "near" } } },
     );
-    orders.endpoints[1]?.settle("refused", 1);
+    orders.endpoints[1]?.settle("refused", 1, 0);
     const { instances, counts, tier, balancer } = resolver.explain("orders");
     assert.deepEqual(
       instances.map(({ stage, why }) => [stage, why]),
@@ -64,7 +64,7 @@ describe("explain", () => {
       orders.explain().instances.map(({ effectiveWeight }) => Number(effectiveWeight.toFixed(6))),
       [1.9, 0.1],
     );
-    orders.endpoints[0]?.settle("refused", 1);
+    orders.endpoints[0]?.settle("refused", 1, 0);
     await clock.advance(400);
     assert.deepEqual(orders.explain().instances[0]?.ejection, { cause: "refused", remainingMs: 600, onTrial: false });
     assert.equal(orders.explain().instances[1]?.effectiveWeight, 1);
@@ -162,12 +162,17 @@ describe("what the options of a service say", () => {
     for (const wrong of ["best-of-all", {}, undefined]) {
       assert.throws(
         () => orders.setBalancer(wrong as never),
-        (error) => DiscoveryError.is(error, "INVALID_OPTION") && /^balancer must be/.test(error.message),
+        (error) =>
+          DiscoveryError.is(error, "INVALID_OPTION") &&
+          /^balancer ("best-of-all" is no balancer|must be)/.test(error.message),
       );
     }
     assert.throws(
       () =>
-        createResolver({ registry: faultyRegistry(new ManualClock()).registry, services: { a: { balancer: "x" } } }),
+        createResolver({
+          registry: faultyRegistry(new ManualClock()).registry,
+          services: { a: { balancer: "x" as never } },
+        }),
       (error) => DiscoveryError.is(error, "INVALID_OPTION") && /^resolver\.services\.a\.balancer/.test(error.message),
     );
   });

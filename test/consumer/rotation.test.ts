@@ -118,7 +118,7 @@ describe("a rotation", () => {
         const { rotation } = make(count, [], { maxInFlight });
         for (let call = 0; call < count * maxInFlight; call++) {
           assert.equal(rotation.isFull, false);
-          choose(rotation).begin();
+          choose(rotation).begin(0);
         }
         assert.ok(rotation.all.every(({ load }) => load.inFlight === maxInFlight));
         assert.equal(rotation.choose(undefined), undefined);
@@ -210,8 +210,8 @@ describe("a rotation", () => {
 describe("a shadow", () => {
   it("reports how often it would have gone elsewhere, and what it could expect there", () => {
     const { rotation } = make(4);
-    for (const [index, endpoint] of rotation.all.entries()) endpoint.settle("success", 10 * (index + 1));
-    rotation.all[0]?.begin();
+    for (const [index, endpoint] of rotation.all.entries()) endpoint.settle("success", 10 * (index + 1), 0);
+    rotation.all[0]?.begin(0);
     const shadow = rotation.shadow(always(0));
     for (let pick = 0; pick < 40; pick++) choose(rotation);
     const report = shadow.stop();

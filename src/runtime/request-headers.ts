@@ -1,14 +1,19 @@
-import type { Dispatcher } from "undici";
+import type { OutgoingHttpHeader } from "node:http";
 
-/** Every form in which undici takes a request's headers. */
-export type RequestHeaders = Dispatcher.DispatchOptions["headers"];
+/** Every form in which undici takes a request's headers: by name, as a flat list, or as pairs. */
+export type RequestHeaders =
+  | Record<string, OutgoingHttpHeader | undefined>
+  | string[]
+  | Iterable<[string, string | string[] | undefined]>
+  | null
+  | undefined;
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/; // RFC 9110, section 5.6.2
 
 /** The value of a header of a request, whatever its case; the first, if there are several. */
 export function headerOf(headers: RequestHeaders, name: string): string | undefined {
-  if (!headers) return undefined;
-  if (Array.isArray(headers)) {
+  if (typeof headers !== "object" || headers === null) return undefined;
+  if (Array.isArray(headers) && !Array.isArray(headers[0])) {
     for (let index = 0; index + 1 < headers.length; index += 2) {
       if (isNamed(headers[index], name)) return firstOf(headers[index + 1]);
     }
