@@ -3,6 +3,7 @@ import { inOrder, type RegistryUpdate, type Snapshot } from "../model/update.js"
 import type { Discovery } from "../registry/registry.js";
 import type { Cancel, Clock, Random } from "../runtime/clock.js";
 import { haltSignal, untilAborted, within } from "../runtime/deadline.js";
+import { MASS_LOSS } from "./doubt.js";
 import { Membership } from "./membership.js";
 import { Refresh } from "./refresh.js";
 
@@ -32,7 +33,7 @@ export interface LiveListEvents {
 /** What the registry tells of one service, as a snapshot that is kept up to date while it is running. */
 export class LiveList {
   readonly #options: LiveListOptions;
-  readonly #membership = new Membership();
+  readonly #membership = new Membership(MASS_LOSS);
   readonly #firstAnswer: Promise<void>;
   #answered: (() => void) | undefined;
   #snapshot: Snapshot;

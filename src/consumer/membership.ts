@@ -1,8 +1,16 @@
 import type { ServiceInstance } from "../model/instance.js";
-import { applyUpdate, type Position, type RegistryUpdate } from "../model/update.js";
-
-/** How long a doubted instance stays where the registry names no ttl, in milliseconds: the default ttl. */
-const DOUBT_MS = 30_000;
+import { applyUpdate, type Position, type RegistryUpdate, type Removal } from "../model/update.js";
+import {
+  type Doubt,
+  type Evidence,
+  isDecision,
+  isMassLoss,
+  isOver,
+  isUsable,
+  type MassLossOptions,
+  newDoubt,
+  renewDoubt,
+} from "./doubt.js";
 
 /** What an update did. */
 export interface MembershipChange {
@@ -20,17 +28,32 @@ const GAP: MembershipChange = { changed: false, gap: true };
  * Who belongs to a service, as far as the registry can be believed.
  *
  * A registry that forgot (another epoch, still warming, a name it suddenly does not know) adds and updates; it never
- * removes. Those it no longer lists are doubted: they stay until it has been sure of itself for one ttl, or says why
- * they left.
+ * removes. A registry that suddenly takes most of a service away is believed only where somebody decided it. Whoever is
+ * kept against its word is doubted: until it is listed again, found dead, or its time is up.
  */
 export class Membership {
-  readonly known = new Map<string, ServiceInstance>();
-  /** Until when each unlisted instance is kept, on the consumer's monotonic clock. */
-  readonly doubted = new Map<string, number>();
+  readonly doubted = new Map<string, Doubt>();
   position: Position | undefined;
   epoch: string | undefined;
   warming = false;
   state: "known" | "absent" | "unknown" = "unknown";
+  /** How many losses were ever doubted. */
+  suspected = 0;
+  readonly #told = new Map<string, ServiceInstance>();
+  readonly #massLoss: MassLossOptions | undefined;
+
+  /** @param massLoss undefined: only a registry that forgot is doubted */
+  constructor(massLoss: MassLossOptions | undefined) {
+    this.#massLoss = massLoss;
+  }
+
+  /** All instances: those the registry tells of, and those it does not but who are kept. */
+  get known(): ReadonlyMap<string, ServiceInstance> {
+    if (this.doubted.size === 0) return this.#told;
+    const known = new Map(this.#told);
+    for (const [id, { instance }] of this.doubted) known.set(id, instance);
+    return known;
+  }
 
   /** Takes in one update. `now` is monotonic. */
   apply(update: RegistryUpdate, now: number): MembershipChange {
@@ -42,7 +65,7 @@ export class Membership {
       case "absent":
         return this.#absent(update, now);
       case "current":
-        return this.#dropDoubted(now) ? CHANGED : NOTHING;
+        return this.settle(now);
     }
   }
 
@@ -50,32 +73,50 @@ export class Membership {
   settled(now: number): MembershipChange {
     if (!this.warming) return NOTHING;
     this.warming = false;
-    this.#doubtUntil(now);
+    this.#doubtAnew(now);
     return CHANGED;
   }
 
-  #reset(update: RegistryUpdate & { type: "reset" }, now: number): MembershipChange {
-    const wasWarming = this.warming;
-    const first = this.state === "unknown";
-    const forgot = !first && (update.warming === true || update.epoch !== this.epoch || this.doubted.size > 0);
-    this.state = "known";
-    this.epoch = update.epoch;
-    this.position = update.position;
-    this.warming = update.warming === true;
-    const before = this.doubted.size;
-    if (!forgot) {
-      this.doubted.clear();
-      const differs = applyUpdate(this.known, update) !== undefined;
-      return differs || first || before > 0 ? CHANGED : NOTHING;
+  /** The registry was asked for the list, and answered: who has been doubted for a while is doubted by that answer too. */
+  confirm(now: number): MembershipChange {
+    if (this.warming || !this.#massLoss) return NOTHING;
+    for (const doubt of this.doubted.values()) doubt.confirmed ||= now - doubt.since >= this.#massLoss.confirmMs;
+    return this.settle(now);
+  }
+
+  /** Takes in what a probe found. */
+  found(id: string, evidence: Evidence, now: number): MembershipChange {
+    const doubt = this.doubted.get(id);
+    if (!doubt) return NOTHING;
+    doubt.evidence = evidence;
+    return this.settle(now);
+  }
+
+  /** Lets those go whose doubt is over. */
+  settle(now: number): MembershipChange {
+    if (this.warming || this.doubted.size === 0) return NOTHING;
+    const othersListed = this.#anybodyListed();
+    let changed = false;
+    for (const [id, doubt] of this.doubted) {
+      if (isOver(doubt, now, othersListed)) changed = this.doubted.delete(id) || changed;
+      else if (now >= doubt.until) renewDoubt(doubt, now); // it lives, and there is nobody else
     }
-    const listed = new Set(update.instances.map(({ id }) => id));
-    for (const id of listed) this.doubted.delete(id);
-    const left = this.#miss(listed, now);
-    if (this.warming || wasWarming) this.#doubtUntil(now);
-    const differs = applyUpdate(this.known, { type: "change", upserted: update.instances, removed: [], position: "" });
-    const dropped = this.#dropDoubted(now);
-    const doubts = before !== this.doubted.size;
-    return differs || left || dropped || doubts || wasWarming !== this.warming ? CHANGED : NOTHING;
+    return changed ? CHANGED : NOTHING;
+  }
+
+  #reset(update: RegistryUpdate & { type: "reset" }, now: number): MembershipChange {
+    const first = this.state === "unknown";
+    const warming = update.warming === true;
+    const forgot = !first && (warming || update.epoch !== this.epoch);
+    const listed = new Map(update.instances.map((instance) => [instance.id, instance]));
+    const lost = [...this.#told.values()].filter((held) => isLost(held, listed.get(held.id)));
+    const doubted = this.#doubt(lost, forgot, now);
+    const back = this.#believe(update.instances);
+    const differs = applyUpdate(this.#told, update) !== undefined;
+    const warmed = this.#hears(update.epoch, update.position, warming, now);
+    this.state = "known";
+    const settled = this.settle(now).changed;
+    return first || differs || doubted || back || warmed || settled ? CHANGED : NOTHING;
   }
 
   #change(update: RegistryUpdate & { type: "change" }, now: number): MembershipChange {
@@ -83,57 +124,89 @@ export class Membership {
     this.state = "known";
     this.position = update.position;
     this.epoch = update.epoch ?? this.epoch;
-    const doubted = this.doubted.size;
-    for (const { id } of update.upserted) this.doubted.delete(id);
-    for (const { id } of update.removed) this.doubted.delete(id);
-    const differs = applyUpdate(this.known, update) !== undefined;
-    const dropped = this.#dropDoubted(now);
-    return differs || dropped || doubted !== this.doubted.size ? CHANGED : NOTHING;
+    const lost = [...this.#unexplained(update.removed), ...this.#failedNow(update.upserted)];
+    const doubted = this.#doubt(lost, false, now);
+    let back = this.#believe(update.upserted);
+    for (const { id, reason } of update.removed) {
+      if (isDecision(reason) && this.doubted.delete(id)) back = true;
+    }
+    const differs = applyUpdate(this.#told, update) !== undefined;
+    return this.settle(now).changed || differs || doubted || back ? CHANGED : NOTHING;
   }
 
   #absent(update: RegistryUpdate & { type: "absent" }, now: number): MembershipChange {
-    const before = { state: this.state, warming: this.warming, doubted: this.doubted.size };
-    this.epoch = update.epoch;
-    this.position = undefined;
-    this.warming = update.warming === true;
-    if (this.known.size === 0) this.state = this.warming && this.state === "unknown" ? "known" : "absent";
-    const left = this.#miss(new Set(), now);
-    if (this.warming || before.warming) this.#doubtUntil(now);
-    const dropped = this.#dropDoubted(now);
-    const same = before.state === this.state && before.warming === this.warming && before.doubted === this.doubted.size;
-    return left || dropped || !same ? CHANGED : NOTHING;
+    const before = this.state;
+    const warming = update.warming === true;
+    const doubted = this.#doubt([...this.#told.values()], true, now);
+    const differs = this.#told.size > 0;
+    this.#told.clear();
+    const warmed = this.#hears(update.epoch, undefined, warming, now);
+    if (this.doubted.size === 0) this.state = warming && before === "unknown" ? "known" : "absent";
+    const settled = this.settle(now).changed;
+    return differs || doubted || warmed || settled || before !== this.state ? CHANGED : NOTHING;
   }
 
-  /** Doubts those it does not list; whoever said before that it was leaving has left, which is told by true. */
-  #miss(listed: ReadonlySet<string>, now: number): boolean {
-    let left = false;
-    for (const [id, { status }] of this.known) {
-      if (listed.has(id)) continue;
-      if (status === "draining") {
-        this.doubted.delete(id);
-        left = this.known.delete(id) || left;
-      } else if (!this.doubted.has(id)) this.doubted.set(id, this.#patience(id, now));
+  /** Notes who speaks. True if that is another, or one that no longer warms up. */
+  #hears(epoch: string | undefined, position: Position | undefined, warming: boolean, now: number): boolean {
+    const wasWarming = this.warming;
+    const another = epoch !== this.epoch;
+    this.epoch = epoch;
+    this.position = position;
+    this.warming = warming;
+    if (warming || wasWarming || another) this.#doubtAnew(now);
+    return warming !== wasWarming || another; // which is news, even if nobody is listed
+  }
+
+  /** Those whose loss cannot be believed stay. A registry that forgot proves nothing by what it does not list. */
+  #doubt(lost: readonly ServiceInstance[], forgot: boolean, now: number): boolean {
+    const missed = forgot ? lost.filter(({ status }) => status !== "draining") : lost.filter(isUsable);
+    if (missed.length === 0 || !(forgot || this.#isMassLoss(missed.length))) return false;
+    for (const instance of missed) {
+      if (this.doubted.has(instance.id)) continue;
+      this.doubted.set(instance.id, newDoubt(instance, now));
+      this.suspected++;
     }
-    return left;
+    return true;
   }
 
-  #patience(id: string, now: number): number {
-    return now + (this.known.get(id)?.ttlMs ?? DOUBT_MS);
+  #isMassLoss(lost: number): boolean {
+    if (!this.#massLoss) return false;
+    let usable = 0;
+    for (const instance of this.#told.values()) if (isUsable(instance)) usable++;
+    return isMassLoss(usable, lost, this.#massLoss);
+  }
+
+  /** Whoever is listed as alive is doubted no more. */
+  #believe(instances: readonly ServiceInstance[]): boolean {
+    let back = false;
+    if (this.doubted.size === 0) return back;
+    for (const { id, status } of instances) if (status !== "failed") back = this.doubted.delete(id) || back;
+    return back;
+  }
+
+  #unexplained(removed: readonly Removal[]): ServiceInstance[] {
+    return removed.flatMap(({ id, reason }) => (isDecision(reason) ? [] : (this.#told.get(id) ?? [])));
+  }
+
+  #failedNow(upserted: readonly ServiceInstance[]): ServiceInstance[] {
+    return upserted.flatMap((next) => {
+      const held = this.#told.get(next.id);
+      return held && isLost(held, next) ? [held] : [];
+    });
+  }
+
+  #anybodyListed(): boolean {
+    for (const instance of this.#told.values()) if (isUsable(instance)) return true;
+    return false;
   }
 
   /** While the registry warms up, and once more when it is warm, everyone in doubt gets a whole ttl. */
-  #doubtUntil(now: number): void {
-    for (const id of this.doubted.keys()) this.doubted.set(id, this.#patience(id, now));
+  #doubtAnew(now: number): void {
+    for (const doubt of this.doubted.values()) renewDoubt(doubt, now);
   }
+}
 
-  #dropDoubted(now: number): boolean {
-    if (this.warming || this.doubted.size === 0) return false;
-    let dropped = false;
-    for (const [id, until] of this.doubted) {
-      if (now < until) continue;
-      this.doubted.delete(id);
-      dropped = this.known.delete(id) || dropped;
-    }
-    return dropped;
-  }
+/** Whether somebody who could be called no longer can, as the registry tells it. */
+function isLost(held: ServiceInstance, next: ServiceInstance | undefined): boolean {
+  return next === undefined || (next.status === "failed" && held.status !== "failed");
 }

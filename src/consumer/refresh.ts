@@ -78,6 +78,7 @@ export class Refresh {
       if (applied !== this.#applied) return; // the watch was faster: this answer may be older than what it told
       if (update.type === "current" && membership.settled(clock.now()).changed) this.#options.answered(true, update);
       this.#apply(update);
+      if (membership.confirm(clock.now()).changed) this.#options.answered(true, update);
     } catch (error) {
       throw this.#noted(error);
     }
