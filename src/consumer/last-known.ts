@@ -38,23 +38,19 @@ export interface ShelfOptions {
   readonly failed: (error: unknown) => void;
 }
 
-interface Waiting {
-  readonly write: () => Promise<void>;
-  readonly cancel: Cancel;
-}
-
 /** A folder with one file per service. A list with nobody in it is not kept: it helps nobody after a restart. */
 export function shelf({ folder, registry, clock, failed }: ShelfOptions): Shelf {
-  const waiting = new Map<string, Waiting>();
-  const writing = new Set<Promise<void>>();
+  const waiting = new Map<string, Cancel>();
+  const newest = new Map<string, () => string>();
+  let queue = Promise.resolve(); // one write after the other: an older list never lands on a newer one
   const pathOf = (service: string): string => join(folder, `${service}.${digest(registry)}.list`);
 
-  const write = async (service: string, text: string): Promise<void> => {
+  const write = (service: string): void => {
+    waiting.get(service)?.();
     waiting.delete(service);
-    const done = writeDurably(pathOf(service), text).catch(failed);
-    writing.add(done);
-    await done;
-    writing.delete(done);
+    const text = newest.get(service);
+    newest.delete(service);
+    if (text) queue = queue.then(() => writeDurably(pathOf(service), text()).catch(failed));
   };
 
   return {
@@ -71,18 +67,18 @@ export function shelf({ folder, registry, clock, failed }: ShelfOptions): Shelf 
 
     keep(service, instances, epoch) {
       if (instances.length === 0) return;
-      waiting.get(service)?.cancel();
-      const text = JSON.stringify({ service, epoch, at: clock.wall(), instances });
-      const put = (): Promise<void> => write(service, text);
-      waiting.set(service, { write: put, cancel: clock.schedule(DELAY_MS, () => void put()) });
+      const at = clock.wall();
+      newest.set(service, () => JSON.stringify({ service, epoch, at, instances }));
+      if (!waiting.has(service))
+        waiting.set(
+          service,
+          clock.schedule(DELAY_MS, () => write(service)),
+        );
     },
 
     async close() {
-      for (const each of [...waiting.values()]) {
-        each.cancel();
-        void each.write();
-      }
-      await Promise.all(writing);
+      for (const service of [...waiting.keys()]) write(service);
+      await queue;
     },
   };
 }
