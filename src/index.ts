@@ -74,6 +74,7 @@ export type {
 } from "./client/service-client.js";
 export type { ServiceOptions } from "./client/service-options.js";
 export type { Change } from "./consumer/changes.js";
+export type { Evidence, MassLossOptions } from "./consumer/doubt.js";
 export type { ExplainedInstance, Explanation } from "./consumer/explanation.js";
 export type { Resolver } from "./consumer/resolver.js";
 export type { RoutingOptions } from "./consumer/routing.js";
@@ -82,6 +83,7 @@ export type { Service } from "./consumer/service.js";
 export type { ServiceEvents } from "./consumer/service-events.js";
 export type { PickOptions } from "./consumer/service-settings.js";
 export type { Expectation, Shadow, ShadowReport } from "./consumer/shadow.js";
+export type { Probe } from "./consumer/suspicion.js";
 export type { EjectionCause, EjectionOptions } from "./endpoint/ejection.js";
 export type { Endpoint, Outcome } from "./endpoint/endpoint.js";
 export type { Load } from "./endpoint/load.js";

@@ -1,9 +1,12 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
+import { type Shelf, shelf } from "../consumer/last-known.js";
 import { Resolver } from "../consumer/resolver.js";
+import type { Probe } from "../consumer/suspicion.js";
 import { invalid, numberIn, serviceName } from "../model/fields.js";
 import type { Discovery } from "../registry/registry.js";
 import { type Clock, type Random, systemClock, systemRandom } from "../runtime/clock.js";
+import { knock } from "../runtime/knock.js";
 import { LagWatch } from "../runtime/lag.js";
 import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
 import { isHeaderName } from "../runtime/request-headers.js";
@@ -29,7 +32,7 @@ const DAY_MS = 86_400_000;
 const KEYS = [
   ...SERVICE_KEYS,
   ...["services", "refreshMs", "staleAfterMs", "idleMs", "waitMs", "maxServices"],
-  ...["hosts", "connections", "authority", "retryHeader", "clock", "random"],
+  ...["hosts", "connections", "authority", "retryHeader", "snapshotDir", "probe", "clock", "random"],
 ];
 
 /** How a resolver works; the registry apart, everything has a default. */
@@ -50,6 +53,19 @@ export interface ResolverClientOptions extends ServiceOptions, ClientOptions {
   readonly waitMs?: number;
   /** Services kept up to date at once; beyond that the least used are suspended. @default 1_000, the spec's */
   readonly maxServices?: number;
+  /**
+   * A folder in which lists outlive this process: restarted while no registry answers, it calls whom it knew last, for a
+   * day. Files are for their owner alone; what others own or could write is ignored.
+   *
+   * @default none
+   */
+  readonly snapshotDir?: string;
+  /**
+   * Finds out whether a doubted instance lives: `alive`, `refused` or `unknown`.
+   *
+   * @default opens a TCP connection and closes it again
+   */
+  readonly probe?: Probe;
   /** For tests. @default the real clock */
   readonly clock?: Clock;
   /** For tests. @default Math.random */
@@ -62,6 +78,7 @@ export class ResolverClient extends Resolver<ServiceClient> {
   readonly #names: ServiceNames;
   readonly #dispatcher: ServiceDispatcher;
   readonly #release: () => Promise<void>;
+  readonly #shelf: Shelf | undefined;
 
   /** @internal Use `createResolver()`. `release` lets go of the registry, if it is the resolver's own. */
   constructor(source: Discovery, options: ResolverClientOptions, release: () => Promise<void>) {
@@ -69,8 +86,11 @@ export class ResolverClient extends Resolver<ServiceClient> {
     const clock = options.clock ?? systemClock;
     const random = functionOr("resolver.random", options.random, systemRandom);
     const ground = groundFor(options, clock, random);
+    const lists = shelfFor(options.snapshotDir, source, clock);
     const common = {
       source,
+      shelf: lists,
+      probe: functionOr("resolver.probe", options.probe, knock),
       clock,
       random,
       refreshMs: durationMs("resolver.refreshMs", options.refreshMs, 30_000, 100, DAY_MS),
@@ -87,6 +107,7 @@ export class ResolverClient extends Resolver<ServiceClient> {
     });
     this.#ground = ground;
     this.#release = release;
+    this.#shelf = lists;
     this.#names = new ServiceNames(hostRule("resolver.hosts", options.hosts));
     this.#dispatcher = new ServiceDispatcher((name) => this.service(name), this.#names);
   }
@@ -130,9 +151,16 @@ export class ResolverClient extends Resolver<ServiceClient> {
     await super.closeAll();
     this.#ground.deadlines.close();
     this.#ground.hedges.close();
-    await Promise.all([this.#ground.pools.close(), this.#dispatcher.destroy()]);
+    await Promise.all([this.#ground.pools.close(), this.#dispatcher.destroy(), this.#shelf?.close()]);
     await this.#release();
   }
+}
+
+function shelfFor(folder: unknown, source: Discovery, clock: Clock): Shelf | undefined {
+  if (folder === undefined) return undefined;
+  if (typeof folder !== "string" || folder === "") throw invalid("resolver.snapshotDir", folder, "a folder's path");
+  const failed = (error: unknown): void => process.emitWarning(String(error), { code: "DISCOVERY_SNAPSHOT" });
+  return shelf({ folder, registry: source.name, clock, failed });
 }
 
 function retryHeaderFrom(path: string, given: string | false | undefined): string | undefined {

@@ -3,6 +3,7 @@ import type { BalancerName } from "../balancer/by-name.js";
 import { type KeyRule, keyReader } from "../balancer/request-key.js";
 import { roundRobin } from "../balancer/round-robin.js";
 import { balancerFrom } from "../consumer/balancer-from.js";
+import { MASS_LOSS, type MassLossOptions } from "../consumer/doubt.js";
 import { ANYWHERE, ROUTING_KEYS, type Routing, type RoutingOptions, routingFrom } from "../consumer/routing.js";
 import { EJECTION, type EjectionOptions } from "../endpoint/ejection.js";
 import { numberIn } from "../model/fields.js";
@@ -31,13 +32,20 @@ export interface ServiceOptions extends CallDefaults, RoutingOptions {
    * @default false; `true` waits for as long as 95 % of the service's calls take
    */
   readonly hedge?: boolean | HedgeOptions;
+  /**
+   * When a loss that nobody decided is doubted: the missing stay, ranked below the healthy, until they are listed again,
+   * found dead, or one ttl has passed. `false` obeys the registry whatever it takes away.
+   *
+   * @default see {@link MassLossOptions}
+   */
+  readonly massLoss?: false | Partial<MassLossOptions>;
   /** When an endpoint is taken out of rotation. @default see {@link EjectionOptions} */
   readonly ejection?: Partial<EjectionOptions>;
 }
 
 /** The names of all options of {@link ServiceOptions}. */
 export const SERVICE_KEYS: readonly string[] = [
-  ...["balancer", "timeoutMs", "tryTimeoutMs", "tries", "ejection", "key", "hedge"],
+  ...["balancer", "timeoutMs", "tryTimeoutMs", "tries", "ejection", "key", "hedge", "massLoss"],
   ...ROUTING_KEYS,
 ];
 
@@ -46,6 +54,7 @@ export interface CheckedService extends ClientSettings {
   readonly balancer: Balancer;
   readonly routing: Routing;
   readonly ejection: EjectionOptions;
+  readonly massLoss: MassLossOptions | undefined;
 }
 
 /** What holds where nothing is said. */
@@ -53,6 +62,7 @@ export const STANDARD: CheckedService = {
   balancer: roundRobin(),
   routing: ANYWHERE,
   ejection: EJECTION,
+  massLoss: MASS_LOSS,
   calls: callSettings("resolver", {}),
   keyRule: undefined,
   hedge: undefined,
@@ -65,6 +75,7 @@ export function serviceSettings(path: string, options: ServiceOptions, base: Che
     balancer: balancer === undefined ? base.balancer : balancerFrom(`${path}.balancer`, balancer),
     routing: routingFrom(path, options),
     ejection: ejectionFrom(`${path}.ejection`, options.ejection, base.ejection),
+    massLoss: massLossFrom(`${path}.massLoss`, options.massLoss, base.massLoss),
     calls: callSettings(path, options, base.calls),
     hedge: options.hedge === undefined ? base.hedge : hedgeOptions(`${path}.hedge`, options.hedge),
     keyRule: options.key === undefined ? base.keyRule : keyReader(`${path}.key`, options.key),
@@ -74,6 +85,22 @@ export function serviceSettings(path: string, options: ServiceOptions, base: Che
 /** The part of the options that says which instances are called. */
 export function routingIn(options: RoutingOptions): RoutingOptions {
   return Object.fromEntries(ROUTING_KEYS.filter((key) => options[key] !== undefined).map((key) => [key, options[key]]));
+}
+
+function massLossFrom(
+  path: string,
+  given: ServiceOptions["massLoss"],
+  base: MassLossOptions | undefined,
+): MassLossOptions | undefined {
+  if (given === undefined) return base;
+  if (given === false) return undefined;
+  knownKeys(path, given, Object.keys(MASS_LOSS));
+  const { share, least, confirmMs } = { ...(base ?? MASS_LOSS), ...given };
+  return {
+    share: numberIn(`${path}.share`, share, 0, 1),
+    least: numberIn(`${path}.least`, least, 1, 1_000_000, true),
+    confirmMs: durationMs(`${path}.confirmMs`, confirmMs, MASS_LOSS.confirmMs, 0, DAY_MS),
+  };
 }
 
 function ejectionFrom(

@@ -43,13 +43,17 @@ export class Explanation {
   /** The tier that is picked from. */
   readonly tier: Tier | undefined;
   readonly panic: boolean;
+  /** `disk` while the registry has not yet confirmed what was kept from an earlier life of this process. */
+  readonly source: Snapshot["source"];
+  /** How many losses the guard has doubted since this process knows the service. */
+  readonly suspected: number;
   /** How many instances are at each stage. */
   readonly counts: Readonly<Record<string, number>>;
   /** In the order of their ids. */
   readonly instances: readonly ExplainedInstance[];
 
   /** @internal Use `service.explain()`. */
-  constructor(registry: string, snapshot: Snapshot, rotation: Rotation, now: number) {
+  constructor(registry: string, snapshot: Snapshot, rotation: Rotation, suspected: number, now: number) {
     const { tier, panic } = rotation.eligible;
     this.service = snapshot.service;
     this.registry = registry;
@@ -59,6 +63,8 @@ export class Explanation {
     this.balancer = rotation.balancer.name;
     this.tier = tier;
     this.panic = panic;
+    this.source = snapshot.source;
+    this.suspected = suspected;
     this.instances = explained(rotation, now);
     const counts: Record<string, number> = { known: this.instances.length, usable: 0 };
     for (const { stage } of this.instances) counts[stage] = (counts[stage] ?? 0) + 1;
@@ -67,7 +73,14 @@ export class Explanation {
 
   /** A few lines a person can read. */
   toString(): string {
-    const doubts = [this.stale && "stale", this.warming && "warming", this.panic && "panic: ejections are ignored"];
+    const suspects = this.instances.filter(({ suspect }) => suspect).length;
+    const doubts = [
+      this.source === "disk" && "from disk",
+      this.stale && "stale",
+      suspects > 0 && `${suspects} no longer listed, kept in doubt`,
+      this.warming && "warming",
+      this.panic && "panic: ejections are ignored",
+    ];
     const notes = doubts.filter(Boolean).map((doubt) => ` · ${doubt}`);
     const head = `${this.service}: ${this.counts["usable"]} of ${this.counts["known"]} usable · ${this.balancer} · ${this.registry}${notes.join("")}`;
     if (this.state !== "known") return `${head} · ${this.state === "absent" ? "no such service" : "not heard of yet"}`;

@@ -1,11 +1,14 @@
 import { DiscoveryError } from "../model/errors.js";
 import { inOrder, type RegistryUpdate, type Snapshot } from "../model/update.js";
 import type { Discovery } from "../registry/registry.js";
-import type { Cancel, Clock, Random } from "../runtime/clock.js";
+import type { Cancel, Clock, Random, Scope } from "../runtime/clock.js";
 import { haltSignal, untilAborted, within } from "../runtime/deadline.js";
-import { MASS_LOSS } from "./doubt.js";
+import { MASS_LOSS, type MassLossOptions } from "./doubt.js";
+import type { LastKnown, Shelf } from "./last-known.js";
 import { Membership } from "./membership.js";
+import { Recall } from "./recall.js";
 import { Refresh } from "./refresh.js";
+import { type Probe, Suspicion } from "./suspicion.js";
 
 /** What a list needs. */
 export interface LiveListOptions {
@@ -13,6 +16,11 @@ export interface LiveListOptions {
   readonly source: Discovery;
   readonly refreshMs: number;
   readonly staleAfterMs: number;
+  /** Undefined: whatever the registry takes away is gone, unless it forgot. */
+  readonly massLoss: MassLossOptions | undefined;
+  readonly probe: Probe;
+  /** Where the list outlives this process, if anywhere. */
+  readonly shelf: Shelf | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly events: LiveListEvents;
@@ -33,11 +41,13 @@ export interface LiveListEvents {
 /** What the registry tells of one service, as a snapshot that is kept up to date while it is running. */
 export class LiveList {
   readonly #options: LiveListOptions;
-  readonly #membership = new Membership(MASS_LOSS);
+  readonly #membership: Membership;
+  readonly #recall: Recall | undefined;
   readonly #firstAnswer: Promise<void>;
   #answered: (() => void) | undefined;
   #snapshot: Snapshot;
   #refresh: Refresh | undefined;
+  #suspicion: Suspicion | undefined;
   #halt = haltSignal();
   #running: Promise<void> = Promise.resolve();
   #staleTimer: Cancel = () => {};
@@ -45,6 +55,8 @@ export class LiveList {
 
   constructor(options: LiveListOptions) {
     this.#options = options;
+    this.#membership = new Membership(options.massLoss);
+    this.#recall = options.shelf && new Recall(options.service, options.shelf, options.clock);
     this.#firstAnswer = new Promise((resolve) => {
       this.#answered = resolve;
     });
@@ -58,6 +70,11 @@ export class LiveList {
 
   get isRunning(): boolean {
     return this.#refresh !== undefined;
+  }
+
+  /** How many losses were doubted so far. */
+  get suspected(): number {
+    return this.#membership.suspected;
   }
 
   /** Why the registry could not be heard last; undefined once it answers. */
@@ -74,6 +91,8 @@ export class LiveList {
   start(): void {
     const { source, service, clock, random, refreshMs } = this.#options;
     this.#halt = haltSignal();
+    const scope = { clock, random, signal: this.#halt.signal };
+    this.#suspicion = this.#suspicionIn(scope);
     this.#refresh = new Refresh(
       {
         source,
@@ -83,17 +102,21 @@ export class LiveList {
         answered: (changed, update) => this.#update(changed, update),
         failed: (error) => {
           this.#lastError = error;
+          this.#recall?.missed();
         },
       },
-      { clock, random, signal: this.#halt.signal },
+      scope,
     );
     this.#running = this.#refresh.run();
     this.#awaitStale();
+    if (this.#membership.state === "unknown")
+      void this.#recall?.begin(this.#halt.signal, (found) => this.#recalled(found));
   }
 
   /** Keeps the list as it stands and lets go of the registry. */
   stop(): void {
     this.#refresh = undefined;
+    this.#suspicion = undefined;
     this.#staleTimer();
     this.#halt.abort(new DiscoveryError("CLOSED", `The watch of ${this.#options.service} is suspended`));
   }
@@ -121,10 +144,10 @@ export class LiveList {
     if (!this.#refresh) return; // suspended while the answer was on its way: a timer now would hold us for ever
     const before = this.#snapshot;
     this.#lastError = undefined;
-    if (changed || before.stale || this.#answered) {
-      this.#snapshot = this.#takeSnapshot(false);
-      this.#options.events.published(before, update);
-    }
+    this.#recall?.confirmed();
+    if (changed || before.stale || this.#answered) this.#publish(update);
+    this.#recall?.keep(this.#snapshot, changed);
+    this.#suspicion?.look();
     this.#answered?.();
     this.#answered = undefined;
     if (before.stale) this.#options.events.fresh();
@@ -132,11 +155,40 @@ export class LiveList {
     this.#options.events.answered();
   }
 
+  #publish(update: RegistryUpdate): void {
+    const before = this.#snapshot;
+    this.#snapshot = this.#takeSnapshot(this.#recall?.ageMs !== undefined); // from disk it stays stale until it is confirmed
+    this.#options.events.published(before, update);
+  }
+
+  #suspicionIn(scope: Scope): Suspicion {
+    const { massLoss = MASS_LOSS, probe } = this.#options;
+    const changed = (): void => {
+      this.#publish({ type: "current" });
+      this.#suspicion?.look();
+    };
+    const ask = async (): Promise<void> => this.#refresh?.pull();
+    return new Suspicion({ membership: this.#membership, probe, confirmMs: massLoss.confirmMs, ask, changed }, scope);
+  }
+
+  /** The registry has not answered yet: what it said in an earlier life of ours is better than nothing. */
+  #recalled({ instances, epoch }: LastKnown): void {
+    if (this.#membership.state !== "unknown") return;
+    this.#membership.recall(instances, epoch);
+    const before = this.#snapshot;
+    this.#snapshot = this.#takeSnapshot(true);
+    this.#options.events.published(before, { type: "reset", instances, epoch });
+    this.#answered?.();
+    this.#answered = undefined;
+  }
+
   #takeSnapshot(stale: boolean): Snapshot {
     const { known, state, epoch, warming, doubted } = this.#membership;
     const { service } = this.#options;
+    const ageMs = this.#recall?.ageMs;
+    const source = ageMs === undefined ? "registry" : "disk";
     const suspects = Object.freeze([...doubted.keys()]);
-    return Object.freeze({ service, instances: inOrder(known), state, stale, epoch, warming, suspects });
+    return Object.freeze({ service, instances: inOrder(known), state, stale, source, ageMs, epoch, warming, suspects });
   }
 
   #awaitStale(): void {

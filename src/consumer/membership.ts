@@ -69,6 +69,13 @@ export class Membership {
     }
   }
 
+  /** Begins with what was known in an earlier life of this process; the registry's first word is then compared with it. */
+  recall(instances: readonly ServiceInstance[], epoch: string | undefined): void {
+    for (const instance of instances) this.#told.set(instance.id, instance);
+    this.state = "known";
+    this.epoch = epoch;
+  }
+
   /** Lets the registry's latest word count as certain: it answers a list with `current` only once it is warm. */
   settled(now: number): MembershipChange {
     if (!this.warming) return NOTHING;

@@ -11,6 +11,10 @@ export type ServiceEvents = {
   stale(event: { snapshot: Snapshot; cause: DiscoveryError | undefined }): void;
   /** The registry confirms the list again. */
   fresh(event: { snapshot: Snapshot }): void;
+  /** The registry took instances away without anybody's decision. They stay, ranked below the healthy, and are probed. */
+  suspected(event: { instances: readonly ServiceInstance[] }): void;
+  /** Doubts are over: these are listed again, and those have left for good. */
+  cleared(event: { back: readonly ServiceInstance[]; gone: readonly ServiceInstance[] }): void;
   /** An instance was taken out of rotation because of what calls to it met. */
   ejected(event: { instance: ServiceInstance; cause: EjectionCause; pauseMs: number }): void;
   /** An ejected instance proved itself and is back in rotation. */

@@ -3,7 +3,10 @@ import type { HashKey } from "../balancer/request-key.js";
 import type { EjectionOptions } from "../endpoint/ejection.js";
 import type { Discovery } from "../registry/registry.js";
 import type { Clock, Random } from "../runtime/clock.js";
+import type { MassLossOptions } from "./doubt.js";
+import type { Shelf } from "./last-known.js";
 import type { Routing } from "./routing.js";
+import type { Probe } from "./suspicion.js";
 
 /** Everything a service is made of; the resolver fills it in. */
 export interface ServiceSettings {
@@ -15,6 +18,9 @@ export interface ServiceSettings {
   readonly staleAfterMs: number;
   readonly idleMs: number;
   readonly waitMs: number;
+  readonly massLoss: MassLossOptions | undefined;
+  readonly probe: Probe;
+  readonly shelf: Shelf | undefined;
   readonly clock: Clock;
   readonly random: Random;
 }

@@ -111,7 +111,8 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
 
   /** Says for each known instance which stage keeps it in or out, and why: plain data, and as a string for people. */
   explain(): Explanation {
-    return new Explanation(this.#settings.source.name, this.snapshot, this.#rotation, this.#settings.clock.now());
+    const { source, clock } = this.#settings;
+    return new Explanation(source.name, this.snapshot, this.#rotation, this.#list.suspected, clock.now());
   }
 
   /**
@@ -216,12 +217,25 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     const { snapshot } = this;
     this.#rotation.setInstances(snapshot.instances, this.#list.suspects);
     for (const told of this.#watchers) told();
+    this.#tellDoubts(before);
     const differs = difference(before.instances, snapshot.instances);
     if (!differs) return;
     this.emit("changed", { snapshot, difference: differs });
     if (channels.update.hasSubscribers) {
       channels.update.publish({ service: this.name, snapshot, difference: differs, update });
     }
+  }
+
+  #tellDoubts(before: Snapshot): void {
+    const { suspects, instances } = this.snapshot;
+    if (suspects.length === 0 && before.suspects.length === 0) return;
+    const [doubted, doubtedBefore] = [new Set(suspects), new Set(before.suspects)];
+    const fresh = instances.filter(({ id }) => doubted.has(id) && !doubtedBefore.has(id));
+    const back = instances.filter(({ id }) => doubtedBefore.has(id) && !doubted.has(id));
+    const here = new Set(instances.map(({ id }) => id));
+    const gone = before.instances.filter(({ id }) => doubtedBefore.has(id) && !here.has(id));
+    if (fresh.length > 0) this.emit("suspected", { instances: fresh });
+    if (back.length + gone.length > 0) this.emit("cleared", { back, gone });
   }
 
   #restIfIdle(): void {

@@ -63,8 +63,12 @@ export interface Snapshot {
   readonly instances: readonly ServiceInstance[];
   /** `absent`: no registry has ever known the name; `unknown`: none has answered yet. */
   readonly state: "known" | "absent" | "unknown";
-  /** True when the registry has not confirmed the list for longer than `staleAfterMs`. */
+  /** True when the registry has not confirmed the list for longer than `staleAfterMs`, or not yet at all. */
   readonly stale: boolean;
+  /** `disk`: kept from an earlier life of this process, and not yet confirmed by the registry. */
+  readonly source: "registry" | "disk";
+  /** How old a list from disk was when it was taken up, in milliseconds. */
+  readonly ageMs: number | undefined;
   /** The registry's epoch, where it has one. */
   readonly epoch: string | undefined;
   /** True while the registry that answered has just started empty. */

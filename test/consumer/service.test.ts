@@ -253,7 +253,8 @@ describe("a service", () => {
 function make(options: { maxServices?: number } = {}) {
   const clock = new ManualClock();
   const faulty = faultyRegistry(clock);
-  const resolver = createResolver({ registry: faulty.registry, clock, random: () => 0.5, ...options });
+  const probe = async () => "unknown" as const; // nobody listens at the addresses of these tests
+  const resolver = createResolver({ registry: faulty.registry, clock, random: () => 0.5, probe, ...options });
   opened.push(resolver);
   const register = (port: number, fields: Partial<InstanceInput> = {}, ttlMs = 86_400_000): Promise<Lease> =>
     faulty.memory.register(defineInstance({ service: "orders", host: "127.0.0.1", port, ...fields }), {
