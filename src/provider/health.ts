@@ -1,13 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { invalid, numberIn } from "../model/fields.js";
-import type { HealthCheck } from "../registry/registry.js";
+import { type HealthCheck, probePath } from "../model/health-check.js";
 import { knownKeys } from "../runtime/options.js";
 import type { AgentState } from "./agent-events.js";
 
 /** Below the readiness path: whether the process is alive, whatever it wants to be given. */
 const LIVE = "/live";
-/** A path as it stands in a request line, without query. */
-const PATH = /^\/[\x21-\x22\x24-\x3e\x40-\x7e]{0,255}$/;
 
 /** How an agent's health is shown, and how often the registry should look. All durations in milliseconds. */
 export interface HealthOptions {
@@ -44,11 +42,13 @@ export function healthCheckOf(path: string, given: boolean | HealthOptions | und
   const options: HealthOptions = given === true ? {} : given;
   knownKeys(path, options, ["path", "intervalMs", "timeoutMs", "failures"]);
   const { path: at = "/health", intervalMs = 10_000, timeoutMs = 2_000, failures = 3 } = options;
-  if (typeof at !== "string" || !PATH.test(at)) throw invalid(`${path}.path`, at, 'a path such as "/health"');
+  if (at === "/" || String(at).includes("?")) throw invalid(`${path}.path`, at, 'a path such as "/health"');
+  probePath(`${path}.path`, `${at}${LIVE}`); // what the registry will be asked to probe
+  const everyMs = numberIn(`${path}.intervalMs`, intervalMs, 1_000, 3_600_000);
   return {
     path: at,
-    intervalMs: numberIn(`${path}.intervalMs`, intervalMs, 1_000, 3_600_000),
-    timeoutMs: numberIn(`${path}.timeoutMs`, timeoutMs, 1, 60_000),
+    intervalMs: everyMs,
+    timeoutMs: numberIn(`${path}.timeoutMs`, timeoutMs, 100, Math.min(everyMs, 10_000)),
     failures: numberIn(`${path}.failures`, failures, 1, 100, true),
   };
 }

@@ -1,7 +1,4 @@
 export type { HostPolicy } from "./host-policy.js";
 export type { ProbeOptions } from "./probing.js";
-export {
-  createRegistryServer,
-  type RegistryServer,
-  type RegistryServerOptions,
-} from "./server.js";
+export { createRegistryServer, type RegistryServer } from "./server.js";
+export type { RegistryServerOptions } from "./server-options.js";

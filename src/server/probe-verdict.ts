@@ -1,3 +1,4 @@
+import type { ObservedStatus } from "../registry/status.js";
 /** A probe that passed, but slower than this, in milliseconds, counts against an instance. */
 export const SLOW_MS = 1_000;
 /** How many probes are looked back on; as many good ones end `unstable`. */
@@ -6,9 +7,6 @@ const WINDOW = 3;
 const SLOW_OF_WINDOW = 2;
 /** A verdict stands for so many probes at least, so that an instance that flaps is not told of at every turn. */
 const STEADY = 3;
-
-/** What the registry observes of an instance. */
-export type Observed = "healthy" | "unstable" | "failed";
 
 /** What one probe says of an instance; a probe that says nothing of it does not come here. */
 export interface Evidence {
@@ -19,7 +17,7 @@ export interface Evidence {
 /** What the probes of one instance add up to. Begins with the benefit of the doubt. */
 export class ProbeVerdict {
   readonly #failures: number;
-  #seen: Observed = "healthy";
+  #seen: ObservedStatus = "healthy";
   #failedInARow = 0;
   #goodInARow = 0;
   /** The last probes, one bit each: 1 was slow. */
@@ -31,12 +29,12 @@ export class ProbeVerdict {
     this.#failures = failures;
   }
 
-  get seen(): Observed {
+  get seen(): ObservedStatus {
     return this.#seen;
   }
 
   /** Takes note of a probe; the new verdict if it changes by that. */
-  add({ passed, latencyMs }: Evidence): Observed | undefined {
+  add({ passed, latencyMs }: Evidence): ObservedStatus | undefined {
     const isSlow = passed && latencyMs > SLOW_MS; // one that timed out has failed: that is the worse word for it
     this.#failedInARow = passed ? 0 : this.#failedInARow + 1;
     this.#goodInARow = passed && !isSlow ? this.#goodInARow + 1 : 0;
@@ -49,7 +47,7 @@ export class ProbeVerdict {
     return next;
   }
 
-  #next(passed: boolean): Observed {
+  #next(passed: boolean): ObservedStatus {
     if (this.#failedInARow >= this.#failures) return "failed";
     if (this.#seen === "failed" && !passed) return "failed"; // it comes back by passing, not by being forgotten
     if (bitsIn(this.#slow) >= SLOW_OF_WINDOW) return "unstable";

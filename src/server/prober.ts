@@ -1,5 +1,7 @@
 import { hostPort, type ServiceInstance } from "../model/instance.js";
+import type { CheckedLease } from "../registry/memory-options.js";
 import type { HealthCheck, Lease } from "../registry/registry.js";
+import type { ObservedStatus } from "../registry/status.js";
 import type { Cancel, Clock, Random } from "../runtime/clock.js";
 import { isLoopback, networkOf } from "./addresses.js";
 import type { Probe, Probed } from "./probe.js";
@@ -7,7 +9,7 @@ import { ProbePace } from "./probe-pace.js";
 import { ProbeQueue } from "./probe-queue.js";
 import { ProbeQuota } from "./probe-quota.js";
 import { type ProbeRules, type ProbeTarget, probeTarget } from "./probe-target.js";
-import { type Observed, ProbeVerdict } from "./probe-verdict.js";
+import { ProbeVerdict } from "./probe-verdict.js";
 
 /** As many as a memory holds leases. */
 const MAX_TARGETS = 100_000;
@@ -18,13 +20,7 @@ const JITTER = 0.1;
 export interface ProbeSink {
   /** The live lease of that id. */
   lease(id: string): Lease | undefined;
-  observe(leaseId: string, seen: Observed): void;
-}
-
-/** A lease that asked to be probed before this prober was there. */
-export interface CheckedLease {
-  readonly lease: Lease;
-  readonly health: HealthCheck;
+  observe(leaseId: string, seen: ObservedStatus): void;
 }
 
 export interface ProberOptions {

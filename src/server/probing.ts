@@ -1,4 +1,5 @@
 import { numberIn } from "../model/fields.js";
+import type { CheckedLease } from "../registry/memory-options.js";
 import type { Lease, Registry } from "../registry/registry.js";
 import { type Clock, systemRandom } from "../runtime/clock.js";
 import { knownKeys } from "../runtime/options.js";
@@ -7,7 +8,7 @@ import { type ConnectProbe, connectProbe } from "./connect-probe.js";
 import { GuardedLookup } from "./guarded-lookup.js";
 import { systemProbe } from "./probe.js";
 import { ProbeRules } from "./probe-target.js";
-import { type CheckedLease, Prober, type ProbeSink } from "./prober.js";
+import { Prober, type ProbeSink } from "./prober.js";
 
 /** Distinct targets of one registrant: more than one machine runs, and too few to scan a network. */
 const MAX_PER_PEER = 256;

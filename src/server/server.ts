@@ -5,12 +5,15 @@ import { DiscoveryError } from "../model/errors.js";
 import { invalid, numberIn } from "../model/fields.js";
 import { hostPort } from "../model/instance.js";
 import { memoryRegistry } from "../registry/memory.js";
+import type { MemoryRegistryEvents } from "../registry/memory-events.js";
 import { isRegistrar, type Registry } from "../registry/registry.js";
-import { type Clock, systemClock, whileAwaited } from "../runtime/clock.js";
+import { systemClock, whileAwaited } from "../runtime/clock.js";
+import { Emitter } from "../runtime/emitter.js";
 import { knownKeys } from "../runtime/options.js";
-import { type HostPolicy, hostCheck } from "./host-policy.js";
-import { type ProbeOptions, Probing } from "./probing.js";
+import { hostCheck } from "./host-policy.js";
+import { Probing } from "./probing.js";
 import { Routes } from "./routes.js";
+import { memoryOptionsIn, type RegistryServerOptions, SERVER_KEYS } from "./server-options.js";
 
 /** Eureka's port, which people know; the spec names none. */
 const PORT = 8_761;
@@ -24,38 +27,11 @@ const CHECK_MS = 1_000;
 const KEEP_ALIVE_MS = 75_000;
 /** Sockets at one time, so that a flood does not take the last file handle. */
 const MAX_CONNECTIONS = 10_000;
-const KNOWN = ["port", "host", "insecure", "hosts", "hostPolicy", "probe", "registry", "warmingMs", "clock"];
+const EVENTS = ["failed", "recovered", "unstable", "preserved", "released", "snapshotFailed"] as const;
 const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
 
-/** How a registry server is reached, and what stands behind it. */
-export interface RegistryServerOptions {
-  /** 0 takes any free port. @default 8761 */
-  readonly port?: number;
-  /** Address to bind to. @default "127.0.0.1" */
-  readonly host?: string;
-  /** Bind to more than loopback although nobody has to show who they are. @default false */
-  readonly insecure?: boolean;
-  /** Names by which clients may call a loopback server, beside `localhost`, `127.0.0.1` and `[::1]`. */
-  readonly hosts?: readonly string[];
-  /**
-   * Which hosts may be registered by whom. `"peer"`: a registration names the address it comes from, so that nobody
-   * registers the address of somebody else. An array of CIDRs: addresses in these. What is refused gets 403.
-   *
-   * @default "any" where only this machine can register, "peer" on any other bind
-   */
-  readonly hostPolicy?: HostPolicy;
-  /** What may be connected to for instances that ask to be probed (`health_check`). */
-  readonly probe?: ProbeOptions;
-  /** What keeps the registrations. Whoever made it closes it. @default a memory of its own */
-  readonly registry?: Registry;
-  /** How long the own memory says `warming` after its start, in milliseconds. @default 30_000 */
-  readonly warmingMs?: number;
-  /** For tests. @default the real clock */
-  readonly clock?: Clock;
-}
-
-/** A registry that others reach over HTTP. */
-export class RegistryServer implements AsyncDisposable {
+/** A registry that others reach over HTTP. It tells what its memory tells: instances that fail, recover or are in doubt. */
+export class RegistryServer extends Emitter<MemoryRegistryEvents> implements AsyncDisposable {
   readonly registry: Registry;
   readonly #host: string;
   readonly #port: number;
@@ -66,8 +42,9 @@ export class RegistryServer implements AsyncDisposable {
 
   /** @internal Use `createRegistryServer()`. */
   constructor(options: RegistryServerOptions) {
-    knownKeys("server", options, KNOWN);
-    const { host = "127.0.0.1", port = PORT, clock = systemClock, registry, warmingMs, probe = {} } = options;
+    super();
+    knownKeys("server", options, SERVER_KEYS);
+    const { host = "127.0.0.1", port = PORT, clock = systemClock, registry, probe = {} } = options;
     this.#port = numberIn("server.port", port, 0, 65_535, true);
     this.#host = host;
     const isLocal = host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
@@ -79,7 +56,8 @@ export class RegistryServer implements AsyncDisposable {
     this.#own = registry === undefined;
     const checkHost = hostCheck("server.hostPolicy", options.hostPolicy ?? (isLocal ? "any" : "peer"));
     const probing = new Probing(probe, clock, isLocal);
-    this.registry = registry ?? memoryRegistry({ clock, ...(warmingMs === undefined ? {} : { warmingMs }) });
+    this.registry = registry ?? memoryRegistry({ clock, probe: probing.connect, ...memoryOptionsIn(options) });
+    if (this.registry instanceof Emitter) this.#passOn(this.registry);
     const hosts = [...LOOPBACK_NAMES, host, ...(options.hosts ?? [])].map((name) => name.toLowerCase());
     const names = isLocal ? new Set(hosts) : undefined;
     this.#routes = new Routes(this.registry, clock, names, { checkHost, prober: probing.proberFor(this.registry) });
@@ -128,6 +106,10 @@ export class RegistryServer implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #passOn(memory: Emitter<MemoryRegistryEvents>): void {
+    for (const event of EVENTS) memory.on(event, (told: never) => this.emit(event, told));
   }
 
   async #close(): Promise<void> {

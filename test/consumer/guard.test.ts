@@ -102,7 +102,8 @@ describe("a service that begins while its registry is away", () => {
     assert.ok((await picked).instance.port >= 3_000);
     assert.ok(clock.now() - begun <= 20, `${clock.now() - begun} ms`);
     const { source, stale, ageMs } = orders.snapshot;
-    assert.deepEqual([source, stale, ageMs], ["disk", true, 0]);
+    assert.deepEqual([source, stale], ["disk", true]);
+    assert.ok(ageMs !== undefined && ageMs <= 20);
     assert.match(String(orders.explain()), /from disk/);
   });
 
