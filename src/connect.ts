@@ -53,7 +53,7 @@ export function connect<R extends Discovery | Registrar>(
   if (typeof source !== "object" || typeof source.close !== "function") {
     throw invalid(path, source, "a URL or an adapter's value");
   }
-  return { registry: source, host: undefined, release: async () => {} };
+  return { registry: source, host: source.host, release: async () => {} };
 }
 
 function connectTo(path: string, text: string): Connection<Registry> {
@@ -61,7 +61,7 @@ function connectTo(path: string, text: string): Connection<Registry> {
   const open = url && SCHEMES[url.protocol];
   if (!open) throw invalid(path, safe(text), `a URL with one of the schemes ${Object.keys(SCHEMES).join(" ")}`);
   const registry = open(path, url, process.env["MCP_REGISTRY_TOKEN"] || undefined);
-  return { registry, host: url.hostname, release: () => registry.close() };
+  return { registry, host: registry.host ?? url.hostname, release: () => registry.close() };
 }
 
 function openHttp(_path: string, { href: url }: URL, token: string | undefined): Registry {

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, it } from "vitest";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const MAX_UNPACKED = 460 * 1024;
+const MAX_UNPACKED = 1280 * 1024; // every adapter with its documentation; undici alone unpacks to more
 const about = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 const scratch = mkdtempSync(join(tmpdir(), "mcp-discovery-package-"));
 const installed = join(scratch, "node_modules", "mcp-discovery");

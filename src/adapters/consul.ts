@@ -101,6 +101,7 @@ export function consul(options: ConsulOptions = {}): Registry {
 
   return {
     name: client.name,
+    host: URL.canParse(url) ? new URL(url).hostname : undefined,
     capabilities: {
       watch: "long-poll",
       lease: "heartbeat",

@@ -36,6 +36,7 @@ export function http(options: HttpOptions): Registry {
 
   return {
     name: reached.name,
+    host: URL.canParse(url) ? new URL(url).hostname : undefined,
     capabilities: {
       watch: "stream",
       lease: "heartbeat",

@@ -67,7 +67,8 @@ function* told({ option, env }: AddressSources): Iterable<AddressCandidate> {
 }
 
 function* seen({ bound, registryHost, route, interfaces }: AddressSources): Iterable<AddressCandidate> {
-  const isHere = (registryHost !== undefined && isLoopback(registryHost)) || (route !== undefined && isLoopback(route));
+  const near = registryHost ?? bound ?? ""; // of a registry that is a value: whoever listens on loopback is reached there alone
+  const isHere = isLoopback(near) || (route !== undefined && isLoopback(route));
   const reachable = (host: string | undefined): host is string =>
     host !== undefined && !isUnspecified(host) && !isLinkLocal(host) && (isHere || !isLoopback(host));
   if (reachable(bound)) yield { host: bound, from: "server" };

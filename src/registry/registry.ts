@@ -33,6 +33,8 @@ export interface CallOptions {
 /** What a resolver needs of a registry. */
 export interface Discovery {
   readonly name: string;
+  /** The host it is on, if it is on one. */
+  readonly host?: string | undefined;
   readonly capabilities: Capabilities;
   /** The instances of a service; `current` if nothing changed after `since`. */
   list(service: string, options: CallOptions & { readonly since?: Position | undefined }): Promise<RegistryUpdate>;
@@ -98,6 +100,8 @@ export interface Deregistration {
 /** What an agent needs of a registry. */
 export interface Registrar {
   readonly name: string;
+  /** The host it is on, if it is on one: helps an agent to choose its own address. */
+  readonly host?: string | undefined;
   readonly capabilities: Capabilities;
   /** Idempotent: the same id on the same address replaces its own earlier registration. */
   register(instance: ServiceInstance, options: RegisterOptions): Promise<Lease>;

@@ -31,6 +31,8 @@ describe("advertisedAddress", () => {
   it("takes the address the server is bound to: nobody reaches it elsewhere", () => {
     const seen = { registryHost: "10.0.0.1", route: "10.0.0.5", interfaces: LAN };
     assert.deepEqual(chosen({ ...seen, bound: "10.0.0.6" }), ["10.0.0.6", "server"]);
+    const apart = { registryHost: undefined, interfaces: seen.interfaces };
+    assert.deepEqual(chosen({ ...apart, bound: "127.0.0.1" }), ["127.0.0.1", "server"], "of a registry's value");
     assert.deepEqual(chosen({ ...seen, bound: "::" }), ["10.0.0.5", "route"]);
     assert.deepEqual(chosen({ ...seen, bound: "0.0.0.0" }), ["10.0.0.5", "route"]);
     assert.deepEqual(chosen({ ...seen, bound: "127.0.0.1" }), ["10.0.0.5", "route"], "a proxy may stand before it");
