@@ -1,12 +1,17 @@
 // Writes the API reports under docs/api, or with --check fails if they differ from what the code exports.
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Extractor, ExtractorConfig } from "@microsoft/api-extractor";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const check = process.argv.includes("--check");
-const entries = { index: "dist/index.d.ts", server: "dist/server/index.d.ts", testing: "dist/testing/index.d.ts" };
+const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const entries = Object.fromEntries(
+  Object.entries(exports)
+    .filter(([, target]) => target.types)
+    .map(([name, { types }]) => [name === "." ? "index" : name.slice(2), types]),
+);
 mkdirSync(join(root, "docs", "api"), { recursive: true });
 mkdirSync(join(root, ".cache", "api"), { recursive: true });
 

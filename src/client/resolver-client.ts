@@ -4,6 +4,7 @@ import { type Shelf, shelf } from "../consumer/last-known.js";
 import { Resolver } from "../consumer/resolver.js";
 import type { Probe } from "../consumer/suspicion.js";
 import { invalid, numberIn, serviceName } from "../model/fields.js";
+import { inTurns } from "../registry/in-turns.js";
 import type { Discovery } from "../registry/registry.js";
 import { type Clock, type Random, systemClock, systemRandom } from "../runtime/clock.js";
 import { knock } from "../runtime/knock.js";
@@ -29,6 +30,8 @@ import {
 } from "./service-options.js";
 
 const DAY_MS = 86_400_000;
+/** Lists asked for at the same time: as many as the registry client has sockets. */
+const LISTS_AT_ONCE = 64;
 const KEYS = [
   ...SERVICE_KEYS,
   ...["services", "refreshMs", "staleAfterMs", "idleMs", "waitMs", "maxServices"],
@@ -88,7 +91,7 @@ export class ResolverClient extends Resolver<ServiceClient> {
     const ground = groundFor(options, clock, random);
     const lists = shelfFor(options.snapshotDir, source, clock);
     const common = {
-      source,
+      source: inTurns(source, LISTS_AT_ONCE),
       shelf: lists,
       probe: functionOr("resolver.probe", options.probe, knock),
       clock,

@@ -3,6 +3,7 @@ import { inOrder, type RegistryUpdate, type Snapshot } from "../model/update.js"
 import type { Discovery } from "../registry/registry.js";
 import type { Cancel, Clock, Random, Scope } from "../runtime/clock.js";
 import { haltSignal, untilAborted, within } from "../runtime/deadline.js";
+import { onWake } from "../runtime/wake.js";
 import { MASS_LOSS, type MassLossOptions } from "./doubt.js";
 import type { LastKnown, Shelf } from "./last-known.js";
 import { Membership } from "./membership.js";
@@ -15,6 +16,7 @@ export interface LiveListOptions {
   readonly service: string;
   readonly source: Discovery;
   readonly refreshMs: number;
+  readonly strangerMs: number;
   readonly staleAfterMs: number;
   /** Undefined: whatever the registry takes away is gone, unless it forgot. */
   readonly massLoss: MassLossOptions | undefined;
@@ -89,7 +91,7 @@ export class LiveList {
 
   /** Begins to keep the list up to date; it must not be running. */
   start(): void {
-    const { source, service, clock, random, refreshMs } = this.#options;
+    const { source, service, clock, random, refreshMs, strangerMs } = this.#options;
     this.#halt = haltSignal();
     const scope = { clock, random, signal: this.#halt.signal };
     this.#suspicion = this.#suspicionIn(scope);
@@ -99,6 +101,7 @@ export class LiveList {
         service,
         membership: this.#membership,
         refreshMs,
+        strangerMs,
         answered: (changed, update) => this.#update(changed, update),
         failed: (error) => {
           this.#lastError = error;
@@ -107,7 +110,10 @@ export class LiveList {
       },
       scope,
     );
-    this.#running = this.#refresh.run();
+    const refresh = this.#refresh;
+    const sleepless = onWake(clock, () => void refresh.pull().catch(() => {})); // the world has changed while we slept
+    this.#halt.signal.addEventListener("abort", sleepless, { once: true });
+    this.#running = refresh.run();
     this.#awaitStale();
     if (this.#membership.state === "unknown")
       void this.#recall?.begin(this.#halt.signal, (found) => this.#recalled(found));

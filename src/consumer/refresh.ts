@@ -10,8 +10,12 @@ import type { Membership } from "./membership.js";
 const LOOP_FLOOR_MS = 100;
 /** A registry that was asked for a list answers within this, in milliseconds, or counts as away (Nacos: 3 s). */
 const PULL_TIMEOUT_MS = 3_000;
-/** Pulls that callers ask for are at least this far apart, in milliseconds (go-zero, kratos: 1 s). */
+/**
+ * Pulls that callers ask for are at least this far apart, in milliseconds (go-zero, kratos: 1 s); those of a name the
+ * registry keeps not knowing twice as far each time, up to the cap: whoever calls a name that is wrong calls it often.
+ */
 const NUDGE_FLOOR_MS = 1_000;
+const NUDGE_CAP_MS = 10_000;
 /** The share by which a pull may come early or late, so that a fleet does not ask in step. */
 const JITTER = 0.1;
 
@@ -22,6 +26,8 @@ export interface RefreshOptions {
   readonly membership: Membership;
   /** Time between two pulls beside the watch, in milliseconds. */
   readonly refreshMs: number;
+  /** A name nobody knows is watched only after this, in milliseconds. */
+  readonly strangerMs: number;
   /** Called after every answer; `changed` if the membership differs now. */
   readonly answered: (changed: boolean, update: RegistryUpdate) => void;
   /** Called after every failure to get one. */
@@ -39,6 +45,8 @@ export class Refresh {
   #pulledAt = Number.NEGATIVE_INFINITY;
   #applied = 0;
   #heard = 0;
+  /** Answers in a row that the name is not known. */
+  #absent = 0;
 
   constructor(options: RefreshOptions, scope: Scope) {
     this.#options = options;
@@ -52,9 +60,10 @@ export class Refresh {
     await Promise.all([source.watch ? this.#keepWatching() : undefined, ownsItsPace ? undefined : this.#keepPulling()]);
   }
 
-  /** Asks for the list now, unless that was done within the last second. However many ask, one request is made. */
+  /** Asks for the list now, unless that was done a moment ago. However many ask, one request is made. */
   async nudge(): Promise<void> {
-    if (this.#pulling || this.#scope.clock.now() - this.#pulledAt >= NUDGE_FLOOR_MS) await this.pull();
+    const floorMs = Math.min(NUDGE_CAP_MS, NUDGE_FLOOR_MS * 2 ** Math.max(0, this.#absent - 1));
+    if (this.#pulling || this.#scope.clock.now() - this.#pulledAt >= floorMs) await this.pull();
   }
 
   /** Asks for the list; joins a request already under way. Rejects if it fails. */
@@ -78,6 +87,7 @@ export class Refresh {
       if (applied !== this.#applied) return; // the watch was faster: this answer may be older than what it told
       if (update.type === "current" && membership.settled(clock.now()).changed) this.#options.answered(true, update);
       this.#apply(update);
+      if (update.type === "absent" && update.warming !== true) this.#absent++;
       if (membership.confirm(clock.now()).changed) this.#options.answered(true, update);
     } catch (error) {
       throw this.#noted(error);
@@ -103,6 +113,8 @@ export class Refresh {
   async #keepWatching(): Promise<void> {
     const { clock, random, signal } = this.#scope;
     await this.pull().catch(() => {}); // the list first: a watch may be slow to open
+    const { membership, strangerMs } = this.#options;
+    if (membership.state === "absent" && strangerMs > 0) await clock.sleep(strangerMs, signal).catch(() => {});
     let failures = 0;
     while (!signal.aborted) {
       const heard = this.#heard;
@@ -155,6 +167,7 @@ export class Refresh {
     this.#heard++;
     if (gap) return true;
     if (update.type !== "current") this.#applied++;
+    if (update.type !== "absent") this.#absent = 0;
     this.#options.answered(changed, update);
     return false;
   }

@@ -7,12 +7,18 @@ import type { Explanation } from "./explanation.js";
 import type { Service } from "./service.js";
 import type { ServiceSettings } from "./service-settings.js";
 
+/** Names nobody knows yet that are asked about at once; beyond that the least recently asked for are suspended. */
+const MAX_STRANGERS = 256;
+/** More than so many look like a flood of invented names: each is then asked about once, and watched only if it lasts. */
+const TRUSTED_STRANGERS = 32;
+const STRANGER_MS = 1_000;
+
 /** How a resolver makes and bounds its services. */
 export interface ResolverSettings<S extends Service> {
   /** How many services are kept up to date at once; the least recently asked for are suspended beyond that. */
   readonly maxServices: number;
   /** What each service is made of; options given for a service up front are in it already. */
-  readonly settingsFor: (name: string) => ServiceSettings;
+  readonly settingsFor: (name: string) => Omit<ServiceSettings, "becameKnown" | "strangerMs">;
   readonly create: (name: string, settings: ServiceSettings) => S;
 }
 
@@ -23,18 +29,19 @@ export interface ResolverSettings<S extends Service> {
 export class Resolver<S extends Service = Service> implements AsyncDisposable {
   readonly #settings: ResolverSettings<S>;
   readonly #watched: LRUCache<string, S>;
+  /** Names the registry has not yet been heard to know: a flood of invented ones must not push out those in use. */
+  readonly #strangers: LRUCache<string, S>;
   readonly #suspended = new Map<string, WeakRef<S>>();
   readonly #collected = new FinalizationRegistry<string>((name) => this.#collect(name));
   #closing: Promise<void> | undefined;
 
   constructor(settings: ResolverSettings<S>) {
     this.#settings = settings;
-    this.#watched = new LRUCache({
-      max: settings.maxServices,
-      dispose: (service, name, reason) => {
-        if (reason === "evict") this.#suspend(service, name);
-      },
-    });
+    const dispose = (service: S, name: string, reason: LRUCache.DisposeReason): void => {
+      if (reason === "evict") this.#suspend(service, name);
+    };
+    this.#watched = new LRUCache({ max: settings.maxServices, dispose });
+    this.#strangers = new LRUCache({ max: Math.min(MAX_STRANGERS, settings.maxServices), dispose });
   }
 
   /**
@@ -69,20 +76,37 @@ export class Resolver<S extends Service = Service> implements AsyncDisposable {
   /** Closes what this resolver holds; for whoever extends it and holds more. */
   protected async closeAll(): Promise<void> {
     const suspended = [...this.#suspended.values()].map((handle) => handle.deref());
-    const all = [...this.#watched.values(), ...suspended.filter((service) => service !== undefined)];
+    const all = [
+      ...this.#watched.values(),
+      ...this.#strangers.values(),
+      ...suspended.filter((service) => service !== undefined),
+    ];
     await Promise.all(all.map((service) => service.close()));
   }
 
   #find(name: string): S {
     if (this.#closing) throw new DiscoveryError("CLOSED", "This resolver was closed", { service: name });
-    const watched = this.#watched.get(name);
-    if (watched) return watched;
-    const { create, settingsFor } = this.#settings;
-    const service = this.#suspended.get(name)?.deref() ?? create(name, settingsFor(name));
+    const held = this.#watched.get(name) ?? this.#strangers.get(name);
+    if (held) return held;
+    const service = this.#suspended.get(name)?.deref() ?? this.#create(name);
     this.#suspended.delete(name);
-    this.#watched.set(name, service);
+    (service.snapshot.state === "known" ? this.#watched : this.#strangers).set(name, service);
     service.resume();
     return service;
+  }
+
+  #create(name: string): S {
+    const { create, settingsFor } = this.#settings;
+    const strangerMs = this.#strangers.size < TRUSTED_STRANGERS ? 0 : STRANGER_MS;
+    return create(name, { ...settingsFor(name), strangerMs, becameKnown: () => this.#promote(name) });
+  }
+
+  /** The registry knows the name after all. */
+  #promote(name: string): void {
+    const service = this.#strangers.peek(name);
+    if (!service) return;
+    this.#strangers.delete(name);
+    this.#watched.set(name, service);
   }
 
   #suspend(service: S, name: string): void {

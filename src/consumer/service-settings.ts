@@ -18,6 +18,10 @@ export interface ServiceSettings {
   readonly staleAfterMs: number;
   readonly idleMs: number;
   readonly waitMs: number;
+  /** A name nobody knows is watched only after this, in milliseconds. */
+  readonly strangerMs: number;
+  /** Called whenever the registry tells of instances or an empty list, be it for the first time or again. */
+  readonly becameKnown: () => void;
   readonly massLoss: MassLossOptions | undefined;
   readonly probe: Probe;
   readonly shelf: Shelf | undefined;

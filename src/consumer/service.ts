@@ -215,6 +215,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
 
   #published(before: Snapshot, update: RegistryUpdate): void {
     const { snapshot } = this;
+    if (snapshot.state === "known") this.#settings.becameKnown();
     this.#rotation.setInstances(snapshot.instances, this.#list.suspects);
     for (const told of this.#watchers) told();
     this.#tellDoubts(before);
