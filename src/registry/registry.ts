@@ -89,6 +89,12 @@ export interface RegisterOptions extends CallOptions {
   readonly ttlMs: number;
   /** Asks the registry to probe the instance, where it can. @default no probes */
   readonly health?: HealthCheck | undefined;
+  /**
+   * Whether it must be able to die alone: whoever registers speaks for others, each with heartbeats of its own.
+   *
+   * @default false: the registrations of one value belong to one process, and may live and die together
+   */
+  readonly alone?: boolean | undefined;
 }
 
 /** What came of a deregistration: how many watching consumers have taken note of it. */
@@ -115,6 +121,22 @@ export interface Registrar {
 
 /** Both halves. A source that only lists (DNS, a static list) is no {@link Registrar}: the compiler says so. */
 export type Registry = Discovery & Registrar;
+
+/**
+ * A registry in a store that several servers may share: each of them can honour the leases that the others passed on,
+ * because they know a secret to recognise them by, and the store knows the rest.
+ */
+export interface SharedRegistry extends Registry {
+  /** Known to all who share the store, and to nobody else; made by whoever asks first. */
+  secret(options: CallOptions): Promise<string>;
+  /** What the store holds of a lease now; undefined once it has ended. Of the instance, service and id must be known. */
+  held(lease: Lease, options: CallOptions): Promise<Lease | undefined>;
+}
+
+/** Whether other servers may share what stands behind a registry. */
+export function isShared(registry: Registry): registry is SharedRegistry {
+  return "secret" in registry && "held" in registry;
+}
 
 /** Tells the two apart at run time, for values whose type is not known. */
 export function isRegistrar(registry: Discovery | Registrar): registry is Registrar {

@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, describe, it } from "vitest";
+import { etcd } from "../../src/adapters/etcd.js";
+import { systemClock } from "../../src/runtime/clock.js";
+import { type ContractSubject, registryContract } from "../../src/testing/index.js";
+import { type FaultProxy, startFaultProxy } from "../fakes/fault-proxy.js";
+import { type RunningRegistry, startRegistry, whyMissing } from "../registries/start.js";
+
+const missing = await whyMissing("etcd.sh");
+
+/** A real pause is this exact, in milliseconds, with the half second that etcd takes to end a lease. */
+const PRECISION_MS = 700;
+
+let server: RunningRegistry;
+let proxy: FaultProxy;
+let cases = 0;
+
+describe.skipIf(missing)("the registry contract, through a real etcd", () => {
+  beforeAll(async () => {
+    server = await startRegistry("etcd.sh");
+    proxy = await startFaultProxy(server.url);
+  });
+  afterAll(async () => {
+    await proxy?.close();
+    await server?.stop();
+  });
+
+  const faults = ["restart", "spoil", "truncate", "silence", "forbid", "overload"] as const;
+  for (const { name, run } of registryContract(onEtcd, { faults })) it(name, run);
+});
+
+async function onEtcd(): Promise<ContractSubject> {
+  const registry = etcd({ endpoints: proxy.url });
+  return {
+    registry,
+    service: `orders-${++cases}`,
+    ttlMs: 3_000,
+    precisionMs: PRECISION_MS,
+    advance: (ms) => systemClock.sleep(ms),
+    close: () => registry.close(),
+    faults: {
+      restart: async () => {
+        await server.stop();
+        server = await startRegistry("etcd.sh", ["--port", String(server.port)]);
+      },
+      spoil: async (service) => {
+        const key = Buffer.from(`/mcp-discovery/services/${service}/instances/spoilt/1`).toString("base64");
+        await fetch(`${server.url}/v3/kv/put`, { method: "POST", body: JSON.stringify({ key, value: "e30=" }) });
+      },
+      truncate: () => proxy.begin("truncate"),
+      silence: () => proxy.begin("silence"),
+      forbid: () => proxy.begin({ status: 403, text: '{"code":7,"message":"etcdserver: permission denied"}' }),
+      overload: () => proxy.begin({ status: 429, text: '{"code":8,"message":"etcdserver: too many requests"}' }),
+    },
+  };
+}
