@@ -16,6 +16,8 @@ import { Problem } from "./problem.js";
 const TTL_S = { fallback: 30, min: 3, max: 86_400 } as const;
 /** Leases in one heartbeat. */
 const MAX_BATCH = 1_000;
+/** Those that are signed hold service, id and host. */
+const MAX_LEASE_ID = 4_096;
 /** The longest a deregistration is held for the consumers to take note, in milliseconds. */
 const MAX_WAIT_MS = 60_000;
 const REQUIRED = ["service_name", "host", "port"] as const;
@@ -29,6 +31,8 @@ export interface Answer {
 
 /** What stands between a registration and the registry. */
 export interface Gate {
+  /** Signs the lease ids of a registry that servers share. */
+  readonly leaseKey: string | undefined;
   readonly checkHost: HostCheck;
   /** Looks after instances that ask for it, where the registry takes note of that. */
   readonly prober: Prober | undefined;
@@ -48,11 +52,11 @@ export class Registrations {
   readonly #gate: Gate;
 
   constructor(context: LeaveContext, gate: Gate) {
-    const { registry } = context;
+    const { registry, clock } = context;
     this.#registry = registry;
     this.#context = context;
     this.#gate = gate;
-    this.#leases = new Leases(registry);
+    this.#leases = new Leases(registry, clock, gate.leaseKey);
   }
 
   /** @param peer the address it comes from */
@@ -63,14 +67,14 @@ export class Registrations {
     checkHost(instance.host, peer);
     const health = healthFromWire("health_check", fields["health_check"]);
     if (health) prober?.check("health_check", instance, health, peer);
-    const lease = await this.#registry.register(instance, { ttlMs: ttl * 1_000, health, signal });
+    const lease = await this.#registry.register(instance, { ttlMs: ttl * 1_000, health, signal, alone: true });
     this.#leases.keep(lease);
     const probed = prober?.watch(lease, health, peer) ?? false;
     const { id, incarnation } = lease.instance;
     const body = {
       id,
       instance_id: id,
-      lease_id: lease.id,
+      lease_id: await this.#leases.nameOf(lease, signal),
       ttl: lease.ttlMs / 1_000,
       heartbeat_interval: lease.heartbeatMs / 1_000,
       incarnation,
@@ -88,13 +92,13 @@ export class Registrations {
     if (!Array.isArray(leases) || leases.length > MAX_BATCH) {
       throw new Problem(422, "REJECTED", `leases must be an array of at most ${MAX_BATCH}`, { field: "leases" });
     }
-    const beats = leases.map((each, index) => this.#beat(each, `leases[${index}].`));
+    const beats = await Promise.all(leases.map((each, index) => this.#beat(each, `leases[${index}].`, signal)));
     return { status: 200, body: await this.#renew(beats, signal) };
   }
 
   /** A lease that is alone in its request is either renewed or not found. */
   async #single(fields: Fields, signal: AbortSignal): Promise<Answer> {
-    const renewal = await this.#renew([this.#beat(fields, "")], signal);
+    const renewal = await this.#renew([await this.#beat(fields, "", signal)], signal);
     const [gone] = renewal.unknown;
     if (gone) throw unknownLease(gone.lease_id, gone.reason);
     return { status: 200, body: renewal };
@@ -108,11 +112,11 @@ export class Registrations {
     const renewed: { lease_id: string; status: string }[] = [];
     const unknown: { lease_id: string; reason: string }[] = [];
     let leastMs = Number.POSITIVE_INFINITY;
-    for (const { id: lease_id } of beats) {
-      const lease = lost.has(lease_id) ? undefined : this.#leases.find(lease_id);
-      if (!lease) unknown.push({ lease_id, reason: lost.get(lease_id) ?? "unknown" });
+    for (const { id: lease_id, beat } of beats) {
+      const lease = beat && !lost.has(beat.lease.id) ? this.#leases.renewed(beat.lease) : undefined;
+      if (!lease) unknown.push({ lease_id, reason: (beat && lost.get(beat.lease.id)) ?? "unknown" });
       else {
-        renewed.push({ lease_id, status: statuses?.get(lease_id) ?? lease.instance.status });
+        renewed.push({ lease_id, status: statuses?.get(lease.id) ?? lease.instance.status });
         leastMs = Math.min(leastMs, lease.heartbeatMs);
       }
     }
@@ -123,7 +127,7 @@ export class Registrations {
 
   async update(fields: Fields, signal: AbortSignal): Promise<Answer> {
     const id = leaseIdIn(fields, "");
-    const lease = this.#leases.find(id);
+    const lease = await this.#leases.find(id, signal);
     if (!lease) throw unknownLease(id, "unknown");
     const wire: Record<string, unknown> = { ...toWire(lease.instance) };
     for (const key of UPDATABLE) if (fields[key] !== undefined) wire[key] = fields[key];
@@ -137,16 +141,16 @@ export class Registrations {
   async deregister(fields: Fields, signal: AbortSignal, asking: AbortSignal): Promise<Answer> {
     const id = leaseIdIn(fields, "");
     const waitMs = numberIn("wait_ms", fields["wait_ms"] ?? 0, 0, MAX_WAIT_MS);
-    const lease = this.#leases.named(id);
+    const lease = await this.#leases.named(id, signal);
     const { acked = 0, waiting = 0 } = lease ? await leave(lease, this.#context, { waitMs, signal, asking }) : {};
     this.#leases.forget(id);
     return { status: 200, body: { acked, waiting } };
   }
 
-  #beat(each: unknown, path: string): NamedBeat {
+  async #beat(each: unknown, path: string, signal: AbortSignal): Promise<NamedBeat> {
     const fields = typeof each === "object" && each !== null ? (each as Fields) : {};
     const id = leaseIdIn(fields, path);
-    const lease = this.#leases.named(id);
+    const lease = await this.#leases.named(id, signal);
     const status = fields["status"] == null ? undefined : declaredStatus(`${path}status`, fields["status"]);
     const load = fields["load"] == null ? undefined : numberIn(`${path}load`, fields["load"], 0, 1);
     return { id, beat: lease && { lease, status, load } };
@@ -166,7 +170,7 @@ function registration(fields: Fields): ServiceInstance {
 
 function leaseIdIn(fields: Fields, path: string): string {
   const id = fields["lease_id"];
-  if (typeof id === "string" && id.length > 0 && id.length <= 512) return id;
+  if (typeof id === "string" && id.length > 0 && id.length <= MAX_LEASE_ID) return id;
   const field = `${path}lease_id`;
   throw new Problem(422, "REJECTED", `${field} must be the lease_id that register answered`, { field });
 }

@@ -26,6 +26,12 @@ export interface RegistryServerOptions {
   readonly probe?: ProbeOptions;
   /** What keeps the registrations. Whoever made it closes it. @default a memory of its own */
   readonly registry?: Registry;
+  /**
+   * Signs the lease ids of a registry that several servers share, 32 characters or more, the same for all of them.
+   *
+   * @default a secret that is made in the store and kept there
+   */
+  readonly leaseKey?: string;
   /** How long the own memory says `warming` after its start, in milliseconds. @default 30_000 */
   readonly warmingMs?: number;
   /** Called with every instance that fails in the own memory: the place to page somebody. */
@@ -39,7 +45,7 @@ export interface RegistryServerOptions {
 /** The names of all options. */
 export const SERVER_KEYS: readonly string[] = [
   ...["port", "host", "insecure", "hosts", "hostPolicy", "probe"],
-  ...["registry", "warmingMs", "alarm", "snapshot", "clock"],
+  ...["registry", "leaseKey", "warmingMs", "alarm", "snapshot", "clock"],
 ];
 
 /** Those that are for the server's own memory. */

@@ -28,6 +28,8 @@ const KEEP_ALIVE_MS = 75_000;
 /** Sockets at one time, so that a flood does not take the last file handle. */
 const MAX_CONNECTIONS = 10_000;
 const EVENTS = ["failed", "recovered", "unstable", "preserved", "released", "snapshotFailed"] as const;
+/** Half a byte each, and more: nobody guesses such a key. */
+const MIN_KEY_LENGTH = 32;
 const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
 
 /** A registry that others reach over HTTP. It tells what its memory tells: instances that fail, recover or are in doubt. */
@@ -53,6 +55,7 @@ export class RegistryServer extends Emitter<MemoryRegistryEvents> implements Asy
       throw new DiscoveryError("INSECURE_BIND", message, { field: "server.host" });
     }
     if (registry !== undefined && !isRegistrar(registry)) throw invalid("server.registry", registry, "a registry");
+    const leaseKey = keyIn(options.leaseKey);
     this.#own = registry === undefined;
     const checkHost = hostCheck("server.hostPolicy", options.hostPolicy ?? (isLocal ? "any" : "peer"));
     const probing = new Probing(probe, clock, isLocal);
@@ -60,7 +63,8 @@ export class RegistryServer extends Emitter<MemoryRegistryEvents> implements Asy
     if (this.registry instanceof Emitter) this.#passOn(this.registry);
     const hosts = [...LOOPBACK_NAMES, host, ...(options.hosts ?? [])].map((name) => name.toLowerCase());
     const names = isLocal ? new Set(hosts) : undefined;
-    this.#routes = new Routes(this.registry, clock, names, { checkHost, prober: probing.proberFor(this.registry) });
+    const prober = probing.proberFor(this.registry);
+    this.#routes = new Routes(this.registry, clock, names, { checkHost, prober, leaseKey });
     this.#server = createServer(
       {
         headersTimeout: HEADERS_MS,
@@ -119,6 +123,12 @@ export class RegistryServer extends Emitter<MemoryRegistryEvents> implements Asy
     if (this.#own) await this.registry.close();
     await closed;
   }
+}
+
+function keyIn(key: unknown): string | undefined {
+  if (key === undefined || (typeof key === "string" && key.length >= MIN_KEY_LENGTH)) return key;
+  const text = `server.leaseKey must be a text of ${MIN_KEY_LENGTH} characters or more`; // without what was given
+  throw new DiscoveryError("INVALID_OPTION", text, { field: "server.leaseKey" });
 }
 
 const REFUSALS: Readonly<Record<string, string>> = {
