@@ -1,4 +1,5 @@
 import { consul } from "./adapters/consul.js";
+import { etcd } from "./adapters/etcd.js";
 import { http } from "./adapters/http.js";
 import { DiscoveryError } from "./model/errors.js";
 import { invalid } from "./model/fields.js";
@@ -7,6 +8,10 @@ import { knownKeys } from "./runtime/options.js";
 
 /** Where a Consul agent listens for HTTP unless told otherwise. */
 const CONSUL_PORT = 8500;
+/** Where etcd listens for its clients unless told otherwise. */
+const ETCD_PORT = 2379;
+/** What a URL of ours may hold before its path: who we are, and one host or several. */
+const AUTHORITY = /^([a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?)([^/?#]*)/i;
 
 /** A registry, and whether it is ours to close. */
 export interface Connection<R> {
@@ -17,8 +22,8 @@ export interface Connection<R> {
   readonly release: () => Promise<void>;
 }
 
-/** Makes a registry from its URL, which it has parsed already, and a token. */
-type Open = (path: string, url: URL, token: string | undefined) => Registry;
+/** Makes a registry from its URL, which it has parsed already, a token, and the hosts where there are several. */
+type Open = (path: string, url: URL, token: string | undefined, hosts: readonly string[]) => Registry;
 
 /**
  * Schemes a registry URL may have, and what each makes of it. All are loaded at once: `createAgent()` does not wait, it
@@ -29,7 +34,11 @@ const SCHEMES: Readonly<Record<string, Open>> = {
   "https:": openHttp,
   "consul:": openConsul,
   "consul+https:": openConsul,
+  "etcd:": openEtcd,
+  "etcd+https:": openEtcd,
 };
+/** Those that take several hosts, with commas between them, which no URL may hold. */
+const WITH_MEMBERS: ReadonlySet<string> = new Set(["etcd:", "etcd+https:"]);
 
 /**
  * From a URL or an adapter's value to a registry. Without either, `MCP_REGISTRY_URL` says where it is, and
@@ -57,10 +66,12 @@ export function connect<R extends Discovery | Registrar>(
 }
 
 function connectTo(path: string, text: string): Connection<Registry> {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const open = url && SCHEMES[url.protocol];
+  const [first = "", ...others] = (AUTHORITY.exec(text)?.[2] ?? "").split(",");
+  const single = others.length === 0 ? text : text.replace(AUTHORITY, (_, before: string) => before + first);
+  const url = URL.canParse(single) ? new URL(single) : undefined;
+  const open = url && (others.length === 0 || WITH_MEMBERS.has(url.protocol)) && SCHEMES[url.protocol];
   if (!open) throw invalid(path, safe(text), `a URL with one of the schemes ${Object.keys(SCHEMES).join(" ")}`);
-  const registry = open(path, url, process.env["MCP_REGISTRY_TOKEN"] || undefined);
+  const registry = open(path, url, process.env["MCP_REGISTRY_TOKEN"] || undefined, [first, ...others]);
   return { registry, host: registry.host ?? url.hostname, release: () => registry.close() };
 }
 
@@ -78,6 +89,28 @@ function openConsul(path: string, url: URL, fromEnvironment: string | undefined)
   }
   const scheme = url.protocol === "consul:" ? "http" : "https";
   return consul({ url: `${scheme}://${url.hostname}:${url.port || CONSUL_PORT}`, token, datacenter });
+}
+
+/** `etcd://user:password@a:2379,b:2379/prefix?token=…`; the environment is a better place for a token. */
+function openEtcd(path: string, url: URL, fromEnvironment: string | undefined, hosts: readonly string[]): Registry {
+  const query = Object.fromEntries(url.searchParams);
+  knownKeys(path, query, ["token"]);
+  const scheme = url.protocol === "etcd:" ? "http" : "https";
+  const members = hosts.map((host) =>
+    URL.canParse(`${scheme}://${host}`) ? new URL(`${scheme}://${host}`) : undefined,
+  );
+  const isPlain = members.every((member) => member && member.pathname === "/" && member.username === "");
+  if (url.hostname === "" || !isPlain) {
+    throw invalid(path, safe(url.href), "etcd://host:2379, or several hosts with commas between them");
+  }
+  const endpoints = members.map((member, index) => {
+    const port = /:\d+$/.exec(hosts[index] as string)?.[0] ?? `:${ETCD_PORT}`; // 80 and 443 are left out of a parsed one
+    return `${scheme}://${member?.hostname}${port}`;
+  });
+  const [username, password] = [url.username, url.password].map((text) => decodeURIComponent(text) || undefined);
+  const token = username === undefined ? (query["token"] ?? fromEnvironment) : undefined;
+  const prefix = /^\/?$/.test(url.pathname) ? {} : { prefix: `${url.pathname.replace(/\/$/, "")}/` };
+  return etcd({ endpoints, username, password, token, ...prefix });
 }
 
 /** A URL for messages, without what may be secret in it. */

@@ -34,7 +34,37 @@ describe("connect", () => {
     assert.deepEqual([registry.name, host], ["Consul http://consul.internal:8500", "consul.internal"]);
   });
 
+  it("speaks to every etcd that an etcd:// URL names, at port 2379 unless told otherwise", () => {
+    const { registry, host } = open("etcd://a.internal,b.internal:2380,[::1]:80/team");
+    assert.equal(registry.name, "etcd http://a.internal:2379,http://b.internal:2380,http://[::1]");
+    assert.equal(host, "a.internal");
+  });
+
+  it("keeps to the prefix in an etcd:// URL, and says who it is", async () => {
+    const asked: [string | undefined, string | undefined, string][] = [];
+    const backend = await startBackend(async (request, response) => {
+      let body = "";
+      for await (const chunk of request) body += String(chunk);
+      asked.push([request.url, request.headers.authorization, body]);
+      const token = request.url === "/v3/auth/authenticate" ? { token: "T" } : {};
+      response.end(JSON.stringify({ header: { revision: "7" }, succeeded: true, responses: [{}, {}, {}], ...token }));
+    });
+    opened.push(backend);
+    await list(`etcd://ann:p%40ss@127.0.0.1:${backend.port}/team/a`);
+    assert.deepEqual(asked[0], ["/v3/auth/authenticate", undefined, '{"name":"ann","password":"p@ss"}']);
+    assert.deepEqual(asked[1]?.slice(0, 2), ["/v3/kv/txn", "T"]);
+    assert.ok(asked[1]?.[2].includes(Buffer.from("/team/a/epoch").toString("base64")));
+  });
+
+  it("speaks TLS for etcd+https://", async () => {
+    const { port } = await start();
+    await assert.rejects(list(`etcd+https://127.0.0.1:${port}`), /etcd https:.*no TLS.*\(PROTOCOL\)/);
+  });
+
   for (const url of [
+    "etcd://u:secret@h?tokem=secret",
+    "etcd://h,/x?token=secret",
+    "consul://h,i?token=secret",
     "consul://h?token=secret&datacenter=eu",
     "consul://u:secret@h",
     "consul://h/v1?token=secret",
