@@ -15,6 +15,7 @@ type Send = (path: string, body: unknown) => Promise<Readonly<Record<string, unk
 export class EtcdAuth {
   readonly #credentials: EtcdCredentials;
   #token: Promise<string | undefined> | undefined;
+  #held: string | undefined;
 
   constructor(credentials: EtcdCredentials) {
     this.#credentials = credentials;
@@ -27,15 +28,20 @@ export class EtcdAuth {
     if (this.#token) return this.#token;
     const fetched = this.#fetch(send);
     this.#token = fetched;
-    fetched.catch(() => {
-      if (this.#token === fetched) this.#token = undefined;
-    });
+    fetched.then(
+      (held) => {
+        this.#held = held;
+      },
+      () => {
+        if (this.#token === fetched) this.#token = undefined;
+      },
+    );
     return fetched;
   }
 
-  /** Forgets the token; false if no other could be fetched. */
-  expire(): boolean {
-    this.#token = undefined;
+  /** Forgets a token, unless that was done already; false if no other could be fetched. */
+  expire(token: string | undefined): boolean {
+    if (token === this.#held) this.#token = undefined;
     return this.#credentials.username !== undefined;
   }
 

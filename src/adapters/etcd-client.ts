@@ -11,6 +11,8 @@ const TRY_MS = 1_000;
 const ONLY_TRY_MS = 2_500;
 /** While a leader is chosen every endpoint may be silent once. */
 const ROUNDS = 2;
+/** No try begins later than this, in milliseconds: our callers give up after 3 s, and should learn why. */
+const LAST_TRY_MS = 1_900;
 /** Sockets per endpoint for watches: the gateway needs one for each, and a process may use so many services. */
 const WATCH_CONNECTIONS = 1_024;
 /** All refusals, to be read here: etcd gives its reasons in the body. */
@@ -88,6 +90,7 @@ export class EtcdClient {
 
   async #somewhere<T>(signal: AbortSignal, ask: (endpoint: Endpoint) => Promise<T>): Promise<T> {
     const tries = this.#endpoints.length === 1 ? 1 : ROUNDS * this.#endpoints.length;
+    const beganAt = this.#clock.now();
     for (let tried = 1; ; tried++) {
       const endpoint = this.#endpoints[this.#at] as Endpoint;
       try {
@@ -95,7 +98,7 @@ export class EtcdClient {
       } catch (error) {
         if (isAway(error)) this.#leave(endpoint, error); // also where the caller's own time is over
         signal.throwIfAborted();
-        if (!isAway(error) || tried >= tries) throw error;
+        if (!isAway(error) || tried >= tries || this.#clock.now() - beganAt > LAST_TRY_MS) throw error;
       }
     }
   }
@@ -109,8 +112,12 @@ export class EtcdClient {
   /** A request, with a token if one is needed; one that has run out is replaced, once. */
   async #asked(endpoint: Endpoint, path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
     const ask = (token?: string): Promise<HttpResponse> => this.#sent(endpoint, path, body, token, signal);
-    let answer = await ask(await this.#tokenFrom(endpoint, signal));
-    if (wantsToken(answer) && this.#auth.expire()) answer = await ask(await this.#tokenFrom(endpoint, signal));
+    const token = await this.#tokenFrom(endpoint, signal);
+    let answer = await ask(token).catch((error: unknown) => {
+      this.#auth.expire(token); // one of a store that has been replaced waits for ever
+      throw error;
+    });
+    if (wantsToken(answer) && this.#auth.expire(token)) answer = await ask(await this.#tokenFrom(endpoint, signal));
     if (answer.status >= 300) throw refusalOf(endpoint.name, path, answer);
     return answer.body;
   }
@@ -157,7 +164,7 @@ export class EtcdClient {
       if (first["canceled"] !== true) return { lines, first };
       await lines.return(undefined);
       const error = cancellationOf(endpoint.name, String(first["cancel_reason"] ?? ""));
-      if (again || error.code !== "UNAUTHORIZED" || !this.#auth.expire()) throw error;
+      if (again || error.code !== "UNAUTHORIZED" || !this.#auth.expire(token)) throw error;
     }
   }
 

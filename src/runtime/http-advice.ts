@@ -10,6 +10,7 @@ export interface Advice {
 const NOBODY: Advice = { code: "UNAVAILABLE", advice: "; is it running, and are host and port right?" };
 const NO_HTTP: Advice = { code: "PROTOCOL", advice: "; what listens there speaks no HTTP: is the port right?" };
 const NO_TLS: Advice = { code: "PROTOCOL", advice: "; what listens there speaks no TLS: is it http:// instead?" };
+const CUT_SHORT: Advice = { code: "UNAVAILABLE", advice: "; does it speak TLS at all, or is it http:// instead?" };
 const UNTRUSTED: Advice = {
   code: "UNAVAILABLE",
   advice: "; its certificate is not trusted: name the authority's in NODE_EXTRA_CA_CERTS",
@@ -29,6 +30,7 @@ const ADVICE: readonly (readonly [RegExp, Advice])[] = [
 /** From an error that a request ended with to what it means. */
 export function adviceFor(cause: unknown): Advice {
   const code = codeOf(cause);
+  if (code === "ECONNRESET" && /before secure TLS/.test(String((cause as Error).message))) return CUT_SHORT;
   return ADVICE.find(([pattern]) => pattern.test(code))?.[1] ?? NOTHING;
 }
 

@@ -28,6 +28,41 @@ describe.skipIf(missing)("the registry contract, through a real etcd", () => {
   for (const { name, run } of registryContract(onEtcd, { faults })) it(name, run);
 });
 
+describe.skipIf(missing)("the registry contract, through an etcd of three members that loses its leader", () => {
+  beforeAll(async () => {
+    cases = 100;
+    server = await startRegistry("etcd.sh", ["--cluster", "3"]);
+  });
+  afterAll(() => server?.stop());
+
+  for (const { name, run } of registryContract(onCluster)) it(name, run);
+});
+
+/** In the fifth case, and in all after it, the leader is gone. */
+async function onCluster(): Promise<ContractSubject> {
+  const endpoints = server.info["endpoints"]?.[0]?.split(",") ?? [];
+  const registry = etcd({ endpoints });
+  const service = `cluster-${++cases}`;
+  if (cases % 100 === 5) await killLeader();
+  return {
+    registry,
+    service,
+    ttlMs: 3_000,
+    precisionMs: PRECISION_MS,
+    advance: (ms) => systemClock.sleep(ms),
+    close: () => registry.close(),
+  };
+}
+
+async function killLeader(): Promise<void> {
+  for (const node of server.info["node"] ?? []) {
+    const [, url, pid] = node.split(" ");
+    const answer = await fetch(`${url}/v3/maintenance/status`, { method: "POST", body: "{}" });
+    const { header, leader } = (await answer.json()) as { header: { member_id: string }; leader: string };
+    if (header.member_id === leader) return void process.kill(Number(pid), "SIGKILL");
+  }
+}
+
 async function onEtcd(): Promise<ContractSubject> {
   const registry = etcd({ endpoints: proxy.url });
   return {
