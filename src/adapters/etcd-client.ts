@@ -5,14 +5,17 @@ import { type HttpClient, type HttpResponse, httpClient } from "../runtime/http.
 import { EtcdAuth, type EtcdCredentials } from "./etcd-auth.js";
 import { cancellationOf, refusalOf, wantsToken } from "./etcd-errors.js";
 
-/** With others to go to, an endpoint that has not answered within this, in milliseconds, is left: a leader is chosen in 1–2 s. */
-const TRY_MS = 1_000;
+/**
+ * With others to go to, an endpoint that has not answered within this, in milliseconds, is left. Members that wait for a
+ * new leader forget what they were asked before: short tries find it sooner, 1–2 s after the old one is gone.
+ */
+const TRY_MS = 500;
 /** With nowhere else to go, so long, in milliseconds: below the 3 s after which our callers give up, so that they learn why. */
 const ONLY_TRY_MS = 2_500;
-/** While a leader is chosen every endpoint may be silent once. */
-const ROUNDS = 2;
+/** Endpoints that refuse at once are asked so many times. */
+const ROUNDS = 4;
 /** No try begins later than this, in milliseconds: our callers give up after 3 s, and should learn why. */
-const LAST_TRY_MS = 1_900;
+const LAST_TRY_MS = 2_400;
 /** Sockets per endpoint for watches: the gateway needs one for each, and a process may use so many services. */
 const WATCH_CONNECTIONS = 1_024;
 /** All refusals, to be read here: etcd gives its reasons in the body. */

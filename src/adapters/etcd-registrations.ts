@@ -4,6 +4,7 @@ import { type DeclaredStatus, enlisted, inStatus, type ServiceInstance } from ".
 import type { Lease, RegisterOptions } from "../registry/registry.js";
 import type { Clock } from "../runtime/clock.js";
 import type { EtcdClient, Fields } from "./etcd-client.js";
+import { type Entry, EtcdEntries } from "./etcd-entries.js";
 import type { EtcdKeys, Life } from "./etcd-keys.js";
 import { base64 } from "./etcd-keys.js";
 import { type EtcdLease, type EtcdLeases, nameOf, newLife, readName } from "./etcd-leases.js";
@@ -28,6 +29,7 @@ interface Holder {
 export class EtcdRegistrations {
   readonly #client: EtcdClient;
   readonly #keys: EtcdKeys;
+  readonly #entries: EtcdEntries;
   readonly #leases: EtcdLeases;
   readonly #reads: EtcdReads;
   readonly #clock: Clock;
@@ -37,6 +39,7 @@ export class EtcdRegistrations {
   constructor(client: EtcdClient, keys: EtcdKeys, leases: EtcdLeases, reads: EtcdReads, clock: Clock) {
     this.#client = client;
     this.#keys = keys;
+    this.#entries = new EtcdEntries(client, keys);
     this.#leases = leases;
     this.#reads = reads;
     this.#clock = clock;
@@ -118,7 +121,9 @@ export class EtcdRegistrations {
     this.#doubt(lease.id, life);
     let earlier: readonly Holder[] = [];
     for (let tried = 0; tried < TRIES; tried++) {
-      const answer = await this.#tried(life, value, lease, earlier, signal);
+      const entry = { life, value, lease: lease.id };
+      const isFree = earlier.length === 0;
+      const answer = await (isFree ? this.#entries.enter(entry, signal) : this.#takenOver(entry, earlier, signal));
       const ranges = rangesIn(answer);
       const holders = answer["succeeded"] === true ? [] : this.#holdersIn(life, ranges[0]);
       const own = holders.find((holder) => holder.life === life.life); // an answer was lost, the question was not
@@ -149,15 +154,9 @@ export class EtcdRegistrations {
   }
 
   /** One transaction: nobody holds the id but those we know, who give way. */
-  #tried(
-    life: Life,
-    value: string,
-    { id: lease }: EtcdLease,
-    earlier: readonly Holder[],
-    signal: AbortSignal,
-  ): Promise<Fields> {
+  #takenOver({ life, value, lease }: Entry, earlier: readonly Holder[], signal: AbortSignal): Promise<Fields> {
     const lives = this.#keys.lives(life.service, life.id);
-    const newest = Math.max(0, ...earlier.map(({ kv }) => numberOf(kv.create_revision)));
+    const newest = Math.max(...earlier.map(({ kv }) => numberOf(kv.create_revision)));
     const nobodyNewer = { ...lives, target: "CREATE", result: "LESS", create_revision: String(newest + 1) };
     const epoch = { request_range: { key: this.#keys.epoch } };
     const success = [

@@ -54,12 +54,25 @@ async function onCluster(): Promise<ContractSubject> {
   };
 }
 
+/** Resolves when the others have a leader: until then there are only outages, which other tests are about. */
 async function killLeader(): Promise<void> {
-  for (const node of server.info["node"] ?? []) {
-    const [, url, pid] = node.split(" ");
+  const members = (server.info["node"] ?? []).map((node) => node.split(" "));
+  const old = await leaderOf(members[0]?.[1]);
+  for (const [, url, pid] of members) if ((await leaderOf(url, true)) === old) process.kill(Number(pid), "SIGKILL");
+  const alive = members[(await leaderOf(members[0]?.[1], true)) === undefined ? 1 : 0]?.[1];
+  for (let now: string | undefined = old; now === undefined || now === old; now = await leaderOf(alive)) {
+    await systemClock.sleep(50);
+  }
+}
+
+/** Who leads, as a member knows, or who that member is; undefined if it is gone, or nobody leads. */
+async function leaderOf(url = "", itself = false): Promise<string | undefined> {
+  try {
     const answer = await fetch(`${url}/v3/maintenance/status`, { method: "POST", body: "{}" });
-    const { header, leader } = (await answer.json()) as { header: { member_id: string }; leader: string };
-    if (header.member_id === leader) return void process.kill(Number(pid), "SIGKILL");
+    const { header, leader } = (await answer.json()) as { header: { member_id: string }; leader?: string };
+    return itself ? header.member_id : leader;
+  } catch {
+    return undefined;
   }
 }
 

@@ -287,7 +287,8 @@ for (const what of ["leader", "follower"] as const) {
       await systemClock.sleep(1_100);
       const picks = picking(() => service.pickNow().release());
       process.kill(victim, "SIGKILL");
-      await registry.register(instance("kept", 3_002), { ttlMs: 6_000, signal });
+      const late = keep(createAgent({ registry, service: "kept", host: "127.0.0.1", port: 3_002, ttlMs: 6_000 }));
+      await late.start();
       while (service.snapshot.instances.length < 2) await systemClock.sleep(20);
       assert.deepEqual(await picks.stop(), { misses: 0 });
       assert.deepEqual(lost, []);
