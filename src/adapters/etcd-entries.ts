@@ -6,6 +6,9 @@ import type { EtcdKeys, Life } from "./etcd-keys.js";
 /** Registrations in one transaction: each puts two keys, and etcd allows 128 operations. */
 const BATCH = 60;
 
+/** Transactions under way: while etcd works at one, the next is written or read. */
+const PARALLEL = 4;
+
 /** One life that is to be entered under a lease, if nobody holds its id. */
 export interface Entry {
   readonly life: Life;
@@ -19,15 +22,15 @@ interface Waiting extends Entry {
 }
 
 /**
- * Enters lives that are new, many in one transaction when many come at once: what comes while one is under way goes with
- * the next. Where somebody in it is refused, each is asked for by itself.
+ * Enters lives that are new, many in one transaction when many come at once: what comes while others are under way
+ * goes with the next. Where somebody in it is refused, each is asked for by itself.
  */
 export class EtcdEntries {
   readonly #client: EtcdClient;
   readonly #keys: EtcdKeys;
   readonly #halt = haltSignal();
   #waiting: Waiting[] = [];
-  #isRunning = false;
+  #running = 0;
 
   constructor(client: EtcdClient, keys: EtcdKeys) {
     this.#client = client;
@@ -38,12 +41,13 @@ export class EtcdEntries {
   enter(entry: Entry, signal: AbortSignal): Promise<Fields> {
     signal.throwIfAborted();
     const answered = new Promise<Fields>((resolve, reject) => this.#waiting.push({ ...entry, resolve, reject }));
-    if (!this.#isRunning) void this.#run();
+    if (this.#running < PARALLEL) void this.#run();
     return untilAborted(answered, signal);
   }
 
   async #run(): Promise<void> {
-    this.#isRunning = true;
+    this.#running++;
+    await null; // for those who come in the same turn
     while (this.#waiting.length > 0) {
       const batch = this.#next();
       const answer = await this.#asked(batch).catch((error: unknown) => error);
@@ -55,7 +59,7 @@ export class EtcdEntries {
         for (const { resolve } of batch) resolve(answer as Fields);
       }
     }
-    this.#isRunning = false;
+    this.#running--;
   }
 
   /** No id is twice in one transaction: both would find it free. */
