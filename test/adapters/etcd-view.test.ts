@@ -48,7 +48,7 @@ describe("EtcdView", () => {
   });
 
   it("keeps the present life when an earlier one is deleted late", () => {
-    const view = viewOf(put("a", "1", 5), put("a", "2", 6));
+    const view = viewOf(put("a", "2", 6), put("a", "1", 5));
     assert.deepEqual(view.take([gone("a", "1", 7)]).removed, []);
     assert.deepEqual(
       view.instances().map(({ incarnation }) => incarnation),
