@@ -170,3 +170,28 @@ stay() {
     sleep 0.5 & wait $! 2>/dev/null     # `wait` lets the signal traps run at once
   done
 }
+
+# java, maven
+JAVA="${JAVA_HOME:+$JAVA_HOME/bin/}java"
+JAVAC="${JAVA_HOME:+$JAVA_HOME/bin/}javac"
+java_major() { "$JAVA" -version 2>&1 | sed -n '/ version "/{s/.*version "\([0-9]*\).*/\1/p;q}'; }   # JAVA_TOOL_OPTIONS prints a line before it
+need_jdk() {             # need_jdk MIN
+  command -v "$JAVA" >/dev/null && command -v "$JAVAC" >/dev/null || unavailable "no JDK (java and javac) on PATH"
+  [ "$(java_major)" -ge "$1" ] 2>/dev/null || unavailable "Java $1 or newer is needed, this is $(java_major)"
+}
+# maven_lib DIR: DIR holds pom.xml and src/; fills DIR/lib with the dependencies and DIR/classes with the compiled src.
+# The machine's own Maven settings decide where packages come from.
+maven_lib() {
+  local dir="$1"
+  command -v mvn >/dev/null || unavailable "no mvn on PATH"
+  if ! timeout "${REGISTRY_MAVEN_TIMEOUT:-480}" mvn -B -q -ntp -Dstyle.color=never -f "$dir/pom.xml" \
+      org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+      -DoutputDirectory="$dir/lib" -DincludeScope=runtime >"$dir/maven.log" 2>&1; then
+    local why; why="$(grep -m1 -iE 'non-resolvable|could not (transfer|find|resolve)' "$dir/maven.log" | sed 's#[a-z]*://[^ ),]*#(repository)#g; s/\x1b\[[0-9;]*m//g' | cut -c1-220)"
+    rm -rf "$dir"; unavailable "Maven could not fetch the packages: ${why:-see the Maven settings of this machine}"
+  fi
+  mkdir -p "$dir/classes"
+  "$JAVAC" -nowarn -cp "$dir/lib/*" -d "$dir/classes" $(find "$dir/src" -name '*.java') >"$dir/javac.log" 2>&1 ||
+    { tail -n 15 "$dir/javac.log" >&2; rm -rf "$dir"; unavailable "the launcher class did not compile against these packages"; }
+  touch "$dir/complete"
+}
