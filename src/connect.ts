@@ -1,5 +1,6 @@
 import { consul } from "./adapters/consul.js";
 import { etcd } from "./adapters/etcd.js";
+import { eureka } from "./adapters/eureka.js";
 import { http } from "./adapters/http.js";
 import { DiscoveryError } from "./model/errors.js";
 import { invalid } from "./model/fields.js";
@@ -12,6 +13,11 @@ const CONSUL_PORT = 8500;
 const ETCD_PORT = 2379;
 /** What a URL of ours may hold before its path: who we are, and one host or several. */
 const AUTHORITY = /^([a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?)([^/?#]*)/i;
+/** Where Spring Cloud's Eureka listens, and below which path it answers. */
+const EUREKA = { port: 8761, path: "/eureka" } as const;
+
+/** A host, with or without a port, as it stands in a URL. */
+const HOST = /^(\[[\da-f:.]+\]|[^\s:/?#@[\],]+)(:\d{1,5})?$/i;
 
 /** A registry, and whether it is ours to close. */
 export interface Connection<R> {
@@ -36,6 +42,8 @@ const SCHEMES: Readonly<Record<string, Open>> = {
   "consul+https:": openConsul,
   "etcd:": openEtcd,
   "etcd+https:": openEtcd,
+  "eureka:": openEureka,
+  "eureka+https:": openEureka,
 };
 /** Those that take several hosts, with commas between them, which no URL may hold. */
 const WITH_MEMBERS: ReadonlySet<string> = new Set(["etcd:", "etcd+https:"]);
@@ -111,6 +119,25 @@ function openEtcd(path: string, url: URL, fromEnvironment: string | undefined, h
   const token = username === undefined ? (query["token"] ?? fromEnvironment) : undefined;
   const prefix = /^\/?$/.test(url.pathname) ? {} : { prefix: `${url.pathname.replace(/\/$/, "")}/` };
   return etcd({ endpoints, username, password, token, ...prefix });
+}
+
+/** `eureka://user:password@host:8761/eureka?peers=b:8761,c:8761`; peers have the same path and the same password. */
+function openEureka(path: string, url: URL, token: string | undefined): Registry {
+  const query = Object.fromEntries(url.searchParams);
+  knownKeys(path, query, ["peers"]);
+  const hosts = [url.host, ...(query["peers"]?.split(",") ?? [])];
+  if (!hosts.every((host) => HOST.test(host))) {
+    throw invalid(
+      path,
+      safe(url.href),
+      "eureka://host:8761/eureka, with peers=host:port,host:port as its only parameter",
+    );
+  }
+  const scheme = url.protocol === "eureka:" ? "http" : "https";
+  const user = url.username === "" ? "" : `${url.username}:${url.password}@`;
+  const base = /^\/?$/.test(url.pathname) ? EUREKA.path : url.pathname;
+  const urls = hosts.map((host) => `${scheme}://${user}${/:\d+$/.test(host) ? host : `${host}:${EUREKA.port}`}${base}`);
+  return eureka({ urls, token });
 }
 
 /** A URL for messages, without what may be secret in it. */

@@ -3,7 +3,7 @@ import type { Protocol } from "../model/instance.js";
 
 /** What others may have put there is taken as far as the model can hold it: a long tag must not cost an instance. */
 const TAGS = { count: 64, length: 128 } as const;
-const METADATA_KEY = /^[A-Za-z0-9_-]{1,128}$/;
+const METADATA_KEY = /^[A-Za-z0-9._/-]{1,128}$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 const PROTOCOLS: readonly string[] = ["http", "https", "grpc", "tcp"] satisfies readonly Protocol[];
@@ -19,16 +19,19 @@ export function foreignLabel(text: unknown): string | undefined {
   return fits ? text : undefined;
 }
 
-/** The pairs of a `Meta` that can be told, as long as there is room. */
+/** The pairs of a record's metadata that can be told, as long as there is room. */
 export function foreignMetadata(meta: Readonly<Record<string, string>>): Metadata {
   const metadata: Record<string, string> = Object.create(null);
-  let room = METADATA_LIMITS.totalLength;
+  let [room, places] = [METADATA_LIMITS.totalLength, METADATA_LIMITS.keys as number];
   for (const [key, value] of Object.entries(meta)) {
     const size = key.length + String(value).length;
-    if (typeof value !== "string" || !METADATA_KEY.test(key) || CONTROL.test(value) || size > room) continue;
+    if (typeof value !== "string" || value.length > METADATA_LIMITS.valueLength || size > room || places === 0)
+      continue;
+    if (!METADATA_KEY.test(key) || CONTROL.test(value)) continue;
     if (["__proto__", "constructor", "prototype"].includes(key)) continue;
     metadata[key] = value;
     room -= size;
+    places--;
   }
   return metadata;
 }

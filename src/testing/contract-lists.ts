@@ -22,7 +22,7 @@ export const LISTS: Stories = {
     const other = `${stage.service}-too`;
     await stage.register();
     await stage.register({ service: other });
-    const names = (await stage.registry.services?.(stage)) ?? [];
+    const names = await stage.services();
     assert.deepEqual(
       names.filter((name) => name === stage.service || name === other),
       [stage.service, other],

@@ -58,8 +58,21 @@ export class Stage {
     return lease;
   }
 
-  list(since?: Position): Promise<RegistryUpdate> {
+  async list(since?: Position): Promise<RegistryUpdate> {
+    await this.settle();
     return this.registry.list(this.service, { since, signal: this.signal });
+  }
+
+  /** The names of all services. */
+  async services(): Promise<readonly string[]> {
+    await this.settle();
+    return (await this.registry.services?.(this)) ?? [];
+  }
+
+  /** Waits until a list tells what was done before. */
+  async settle(): Promise<void> {
+    const { settleMs = 0 } = this.#subject;
+    if (settleMs > 0) await systemClock.sleep(settleMs);
   }
 
   /** Who may be called. Some registries go on listing those that failed, and some know no service without instances. */

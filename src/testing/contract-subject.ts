@@ -11,6 +11,8 @@ export interface ContractSubject {
   readonly advance?: (ms: number) => Promise<void>;
   /** How exactly `advance` can be relied on, in milliseconds; 500 for a real pause. @default 1 */
   readonly precisionMs?: number;
+  /** How old a list may be, in milliseconds: each is asked for after a pause of that length. @default 0, lists are fresh */
+  readonly settleMs?: number;
   readonly faults?: ContractFaults;
   readonly close: () => Promise<void>;
 }
