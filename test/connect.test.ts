@@ -61,10 +61,31 @@ describe("connect", () => {
     await assert.rejects(list(`etcd+https://127.0.0.1:${port}`), /etcd https:.*no TLS.*\(PROTOCOL\)/);
   });
 
+  it("speaks to Eureka where an eureka:// URL says, with its user and password", async () => {
+    const asked: unknown[] = [];
+    const backend = await startBackend((request, response) => {
+      asked.push([request.url, request.headers.authorization]);
+      response.end('{"application":{"instance":[]}}');
+    });
+    opened.push(backend);
+    await list(`eureka://sam:s%40crt@127.0.0.1:${backend.port}/registry/eureka/`);
+    const basic = `Basic ${Buffer.from("sam:s@crt").toString("base64")}`;
+    assert.deepEqual(asked, [["/registry/eureka/apps/ORDERS", basic]]);
+  });
+
+  it("goes to port 8761 and /eureka unless told otherwise, and to peers by the same path", () => {
+    assert.equal(open("eureka://a.internal").registry.name, "Eureka http://a.internal:8761/eureka");
+    const { name } = open("eureka+https://u:p@a:1/eureka/v2?peers=b,c:2").registry;
+    assert.equal(name, "Eureka https://a:1/eureka/v2, https://b:8761/eureka/v2, https://c:2/eureka/v2");
+  });
+
   for (const url of [
     "etcd://u:secret@h?tokem=secret",
     "etcd://h,/x?token=secret",
     "consul://h,i?token=secret",
+    "eureka://sam:secret@h?interval=3",
+    "eureka://sam:secret@h?peers=b/eureka",
+    "eureka:///eureka?peers=secret",
     "consul://h?token=secret&datacenter=eu",
     "consul://u:secret@h",
     "consul://h/v1?token=secret",
