@@ -63,6 +63,12 @@ describe("what Eureka refuses", () => {
     assert.match(String(unknown[0]?.reason), /PUT \/eureka\/apps\/ORDERS\/x with 403; .*CSRF/);
   });
 
+  it("is no word about a service where everything is unknown: there is no Eureka", async () => {
+    const { port } = await start(() => 404);
+    const error = await failure(list({ url: `http://127.0.0.1:${port}/v2` }), "PROTOCOL");
+    assert.match(error.message, /GET \/v2\/vips\/none with 404; is there a Eureka\? Spring's path is \/eureka/);
+  });
+
   it("is a login page at the wrong door", async () => {
     const { port } = await start(302);
     const error = await failure(list({ url: `http://127.0.0.1:${port}/eureka` }), "PROTOCOL");

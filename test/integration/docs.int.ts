@@ -8,7 +8,6 @@ import { afterAll, beforeAll, describe, it } from "vitest";
 import { startRegistry, whyMissing } from "../registries/start.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const missing = await whyMissing("consul.sh");
 const scratch = mkdtempSync(join(tmpdir(), "mcp-discovery-docs-"));
 
 beforeAll(() => {
@@ -18,22 +17,29 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-describe.skipIf(missing)("docs/registries/consul.md", () => {
-  it("shows code that runs, and what it prints", async () => {
-    const server = await startRegistry("consul.sh");
-    try {
-      const page = readFileSync(join(ROOT, "docs/registries/consul.md"), "utf8");
-      const [, code = ""] = /```js\n(.*?)```/s.exec(page) ?? [];
-      const adapter = pathToFileURL(join(ROOT, "dist/adapters/consul.js")).href;
-      const file = join(scratch, "consul.mjs");
-      writeFileSync(
-        file,
-        code.replaceAll("127.0.0.1:8500", new URL(server.url).host).replace("mcp-discovery/consul", adapter),
-      );
-      const [, printed = ""] = /console\.log.*\/\/ (.*)/.exec(code) ?? [];
-      assert.equal(execFileSync("node", [file], { encoding: "utf8", timeout: 30_000 }).trim(), printed);
-    } finally {
-      await server.stop();
-    }
+/** Each page with a registry: its script, and where the page says that it listens. */
+const PAGES = [
+  ["consul", "127.0.0.1:8500"],
+  ["eureka", "127.0.0.1:8761"],
+] as const;
+
+for (const [name, address] of PAGES) {
+  const missing = await whyMissing(`${name}.sh`);
+  describe.skipIf(missing)(`docs/registries/${name}.md`, () => {
+    it("shows code that runs, and what it prints", async () => {
+      const server = await startRegistry(`${name}.sh`);
+      try {
+        const page = readFileSync(join(ROOT, `docs/registries/${name}.md`), "utf8");
+        const [, code = ""] = /```js\n(.*?)```/s.exec(page) ?? [];
+        const adapter = pathToFileURL(join(ROOT, `dist/adapters/${name}.js`)).href;
+        const file = join(scratch, `${name}.mjs`);
+        const there = code.replaceAll(address, new URL(server.url).host);
+        writeFileSync(file, there.replace(`mcp-discovery/${name}`, adapter));
+        const [, printed = ""] = /console\.log.*\/\/ (.*)/.exec(code) ?? [];
+        assert.equal(execFileSync("node", [file], { encoding: "utf8", timeout: 30_000 }).trim(), printed);
+      } finally {
+        await server.stop();
+      }
+    });
   });
-});
+}
