@@ -26,13 +26,16 @@ export interface HttpClientOptions {
   readonly connections?: number;
 }
 
-/** One request; a `body` is sent as JSON. */
+/** One request; a `body` is sent as JSON, a `form` as HTML forms are. */
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly path: string;
   readonly signal: AbortSignal;
   readonly body?: unknown;
+  readonly form?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Whether the answer may be plain text; JSON is read all the same. @default false */
+  readonly text?: boolean;
   /** Statuses that are answers, not errors; any 2xx always is one. */
   readonly accept?: readonly number[];
 }
@@ -64,7 +67,7 @@ export function httpClient({ name, origin, headers = {}, connections = CONNECTIO
   const send = async (
     request: HttpRequest,
   ): Promise<{ status: number; headers: HttpResponse["headers"]; body: Readable }> => {
-    const json = request.body === undefined ? undefined : JSON.stringify(request.body);
+    const { type, text } = contentOf(request);
     try {
       const {
         statusCode,
@@ -74,12 +77,8 @@ export function httpClient({ name, origin, headers = {}, connections = CONNECTIO
         method: request.method,
         path: request.path,
         signal: request.signal,
-        headers: {
-          ...headers,
-          ...(json === undefined ? {} : { "content-type": "application/json" }),
-          ...request.headers,
-        },
-        body: json ?? null,
+        headers: { ...headers, ...(type === undefined ? {} : { "content-type": type }), ...request.headers },
+        body: text ?? null,
       });
       return { status: statusCode, headers: answered, body };
     } catch (cause) {
@@ -92,7 +91,8 @@ export function httpClient({ name, origin, headers = {}, connections = CONNECTIO
       const { status, headers: answered, body } = await send(request);
       const text = await readAll(name, request, body);
       if (status >= 300 && !request.accept?.includes(status)) throw refusal(name, request, status, answered, text);
-      return { status, headers: answered, body: status < 300 ? parsed(name, request, text) : jsonOrText(text) };
+      const strict = status < 300 && request.text !== true;
+      return { status, headers: answered, body: strict ? parsed(name, request, text) : jsonOrText(text) };
     },
 
     async *lines(request) {
@@ -109,6 +109,11 @@ export function httpClient({ name, origin, headers = {}, connections = CONNECTIO
 
     close: () => pool.destroy(),
   };
+}
+
+function contentOf({ body, form }: HttpRequest): { readonly type?: string; readonly text?: string } {
+  if (form) return { type: "application/x-www-form-urlencoded", text: String(new URLSearchParams(form)) };
+  return body === undefined ? {} : { type: "application/json", text: JSON.stringify(body) };
 }
 
 function originOf(name: string, origin: string): string {

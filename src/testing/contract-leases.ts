@@ -16,15 +16,7 @@ export const LEASES: Stories = {
     );
   },
   "loses nothing of what an instance may say of itself": async (stage) => {
-    const long = "ü".repeat(1_000);
-    const metadata = {
-      "a.b/c": "dots",
-      zone: "not the zone",
-      "mcp-life": "not the life",
-      empty: "",
-      long,
-      long2: long,
-    };
+    const metadata = { "a.b/c": "döts", zone: "not the zone", "mcp-life": "not the life", empty: "" };
     await stage.register({ weight: 0.25, tags: ["a b", "é"], metadata });
     const [instance] = await stage.instances();
     assert.equal(instance?.weight, 0.25);
@@ -98,6 +90,27 @@ export const LEASES: Stories = {
         [status],
       );
     }
+  },
+};
+
+const LONG = { long: "ü".repeat(1_000), long2: "ü".repeat(1_000) };
+
+/** What those promise that hold as much metadata as an instance may have. */
+export const WITH_ROOM: Stories = {
+  "holds long metadata, and loses nothing of it": async (stage) => {
+    await stage.register({ metadata: LONG });
+    const [instance] = await stage.instances();
+    assert.deepEqual({ ...instance?.metadata }, LONG);
+  },
+};
+
+/** And what comes of it where they do not. */
+export const WITHOUT_ROOM: Stories = {
+  "refuses metadata that is too long for it, and says that this is why": async (stage) => {
+    await assert.rejects(stage.register({ metadata: LONG }), (error) => {
+      return DiscoveryError.is(error, "REJECTED") && /metadata/i.test(error.message);
+    });
+    assert.deepEqual(await stage.ids(), []);
   },
 };
 

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import type { Capabilities } from "../registry/registry.js";
 import { FAULTS } from "./contract-faults.js";
-import { LEASES, WITH_CONFLICTS, WITH_FENCING, WITHOUT_CONFLICTS, WITHOUT_FENCING } from "./contract-leases.js";
+import {
+  LEASES,
+  WITH_CONFLICTS,
+  WITH_FENCING,
+  WITH_ROOM,
+  WITHOUT_CONFLICTS,
+  WITHOUT_FENCING,
+  WITHOUT_ROOM,
+} from "./contract-leases.js";
 import { LISTS, WITH_ABSENCE, WITH_EPOCH, WITH_REASONS, WITHOUT_ABSENCE, WITHOUT_REASONS } from "./contract-lists.js";
 import { Stage, type Stories, type Story } from "./contract-stage.js";
 import type { ContractFaults, ContractSubject } from "./contract-subject.js";
@@ -9,6 +17,8 @@ import { ENDED_FOR_GOOD, REVIVED, TIME } from "./contract-time.js";
 
 /** What a registry under test can do, as it declares it. What it cannot do is checked as well: as what it does instead. */
 export type ContractNeeds = Partial<Pick<Capabilities, "reasons" | "epoch" | "absence">> & {
+  /** Whether it holds as much metadata as an instance may have; else it refuses what is too long. */
+  readonly room?: boolean;
   /** Whether it tells two lives of one id apart; else it takes the beats of either. */
   readonly fencing?: boolean;
   /** Whether it refuses an id that lives on another address; else whoever comes last has it. */
@@ -47,6 +57,7 @@ function storiesOf(has: ContractNeeds): readonly Stories[] {
   const time = has.time !== false;
   return [
     LEASES,
+    has.room === false ? WITHOUT_ROOM : WITH_ROOM,
     has.fencing === false ? WITHOUT_FENCING : WITH_FENCING,
     has.conflicts === false ? WITHOUT_CONFLICTS : WITH_CONFLICTS,
     LISTS,

@@ -13,9 +13,14 @@ export interface RunningRegistry {
 }
 
 /** Starts a server by its script in this folder, on a free loopback port unless `args` name one. */
-export function startRegistry(script: string, args: readonly string[] = []): Promise<RunningRegistry> {
+export function startRegistry(
+  script: string,
+  args: readonly string[] = [],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<RunningRegistry> {
   const child = spawn("bash", [pathOf(script), "start", "--with-parent", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
+    env,
   });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const info: Record<string, string[]> = {};

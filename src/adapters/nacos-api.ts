@@ -1,0 +1,103 @@
+import { DiscoveryError } from "../model/errors.js";
+import type { NacosClient, NacosRequest, Params } from "./nacos-client.js";
+import { type Beaten, type Dialect, type NacosScope, V1, V3 } from "./nacos-dialects.js";
+import { NO_NACOS, notDone, refusal } from "./nacos-refusal.js";
+
+/** Names a page of services holds, and how many pages are read at most: a million names. */
+const PAGE = { size: 500, most: 2_000 } as const;
+
+/** Nacos' API for instances, in whichever of its versions is there: found out by asking, and again whenever it is gone. */
+export class NacosApi {
+  readonly #client: NacosClient;
+  readonly #scope: NacosScope;
+  #dialect: Dialect | undefined;
+
+  constructor(client: NacosClient, scope: NacosScope) {
+    this.#client = client;
+    this.#scope = scope;
+  }
+
+  /** @throws {DiscoveryError} `REJECTED` unless it is answered by `ok` */
+  async register(instance: Params, signal: AbortSignal): Promise<void> {
+    const fields = { ...instance, ...this.#scope };
+    await this.#done((dialect) => dialect.register(fields), signal);
+  }
+
+  /** Names the instance and nothing more: a beat that describes it would bring it back after it has left. */
+  async beat(key: Params, signal: AbortSignal): Promise<Beaten> {
+    const fields = { ...key, ...this.#scope };
+    const { dialect, request, body } = await this.#ask((each) => each.beat(fields), signal);
+    const beaten = dialect.beaten(body);
+    if (!beaten) throw notDone(this.#client.name, this.#client.told(request), body);
+    return beaten;
+  }
+
+  /** An instance that is not there is answered by `ok` as well. */
+  async deregister(key: Params, signal: AbortSignal): Promise<void> {
+    const fields = { ...key, ...this.#scope };
+    await this.#done((dialect) => dialect.deregister(fields), signal);
+  }
+
+  /** Everybody but those whom an operator disabled: these no list of Nacos shows. */
+  async list(serviceName: string, signal: AbortSignal): Promise<readonly unknown[]> {
+    const query = { serviceName, ...this.#scope };
+    const { dialect, request, body } = await this.#ask((each) => each.list(query), signal);
+    return this.#many(dialect.hosts(body), request);
+  }
+
+  async services(signal: AbortSignal): Promise<readonly string[]> {
+    const names: string[] = [];
+    for (let page = 1; page <= PAGE.most; page++) {
+      const asked = (dialect: Dialect) => dialect.services(this.#scope, String(page), String(PAGE.size));
+      const { dialect, request, body } = await this.#ask(asked, signal);
+      const some = this.#many(dialect.names(body, this.#scope.groupName), request);
+      names.push(...some.map(String));
+      if (this.#many(dialect.names(body, undefined), request).length < PAGE.size) break;
+    }
+    return names;
+  }
+
+  #many(value: unknown, request: NacosRequest): readonly unknown[] {
+    if (Array.isArray(value)) return value;
+    const { method, path } = this.#client.told(request);
+    throw new DiscoveryError("PROTOCOL", `${this.#client.name} answered ${method} ${path} without a list; ${NO_NACOS}`);
+  }
+
+  async #done(make: (dialect: Dialect) => NacosRequest, signal: AbortSignal): Promise<void> {
+    const { dialect, request, body } = await this.#ask(make, signal);
+    if (!dialect.isOk(body)) throw notDone(this.#client.name, this.#client.told(request), body);
+  }
+
+  /** A path that is not there means another version: once more, by what is there now. */
+  async #ask(make: (dialect: Dialect) => NacosRequest, signal: AbortSignal): Promise<Answered> {
+    for (let again = false; ; again = true) {
+      const dialect = this.#dialect ?? (await this.#probe(signal));
+      const request = make(dialect);
+      const answer = await this.#client.ask(request, signal);
+      if (answer.status < 300) return { dialect, request, body: answer.body };
+      const isGone = answer.status === 404 || answer.status === 410;
+      if (isGone) this.#dialect = undefined;
+      if (!isGone || again) throw this.#refused(request, answer);
+    }
+  }
+
+  /** Since 3.0 v3 is the way forward, and 3.1 has no other; before it there is v1. */
+  async #probe(signal: AbortSignal): Promise<Dialect> {
+    const request = V3.list({ serviceName: "mcp-discovery", ...this.#scope });
+    const answer = await this.#client.ask(request, signal);
+    const isGone = answer.status === 404 || answer.status === 410;
+    if (answer.status >= 300 && !isGone) throw this.#refused(request, answer);
+    this.#dialect = isGone ? V1 : V3;
+    return this.#dialect;
+  }
+
+  #refused(request: NacosRequest, answer: Parameters<typeof refusal>[2]): DiscoveryError {
+    return refusal(this.#client.name, this.#client.told(request), answer, this.#client.user);
+  }
+}
+
+interface Answered {
+  readonly dialect: Dialect;
+  readonly request: NacosRequest;
+  readonly body: unknown;
+}
