@@ -2,6 +2,7 @@ import { consul } from "./adapters/consul.js";
 import { etcd } from "./adapters/etcd.js";
 import { eureka } from "./adapters/eureka.js";
 import { http } from "./adapters/http.js";
+import { nacos } from "./adapters/nacos.js";
 import { DiscoveryError } from "./model/errors.js";
 import { invalid } from "./model/fields.js";
 import type { Discovery, Registrar, Registry } from "./registry/registry.js";
@@ -18,6 +19,8 @@ const EUREKA = { port: 8761, path: "/eureka" } as const;
 
 /** A host, with or without a port, as it stands in a URL. */
 const HOST = /^(\[[\da-f:.]+\]|[^\s:/?#@[\],]+)(:\d{1,5})?$/i;
+/** The same for a Nacos server. */
+const NACOS_PORT = 8848;
 
 /** A registry, and whether it is ours to close. */
 export interface Connection<R> {
@@ -44,6 +47,8 @@ const SCHEMES: Readonly<Record<string, Open>> = {
   "etcd+https:": openEtcd,
   "eureka:": openEureka,
   "eureka+https:": openEureka,
+  "nacos:": openNacos,
+  "nacos+https:": openNacos,
 };
 /** Those that take several hosts, with commas between them, which no URL may hold. */
 const WITH_MEMBERS: ReadonlySet<string> = new Set(["etcd:", "etcd+https:"]);
@@ -138,6 +143,38 @@ function openEureka(path: string, url: URL, token: string | undefined): Registry
   const base = /^\/?$/.test(url.pathname) ? EUREKA.path : url.pathname;
   const urls = hosts.map((host) => `${scheme}://${user}${/:\d+$/.test(host) ? host : `${host}:${EUREKA.port}`}${base}`);
   return eureka({ urls, token });
+}
+
+/**
+ * `nacos://user:password@host:8848/namespace?group=…&cluster=…`; the environment is a better place for the password of a
+ * user that the URL names.
+ */
+function openNacos(path: string, url: URL, fromEnvironment: string | undefined): Registry {
+  const query = Object.fromEntries(url.searchParams);
+  knownKeys(path, query, ["group", "cluster"]);
+  const [, namespace] = /^\/?([^/]*)\/?$/.exec(url.pathname) ?? [];
+  const parts = [url.username, url.password, namespace].map(decoded);
+  const [username, password, id] = parts;
+  if (url.hostname === "" || parts.includes(undefined)) {
+    const allowed = "nacos://user:password@host:8848/namespace, with group and cluster as its only parameters";
+    throw invalid(path, safe(url.href), allowed);
+  }
+  const scheme = url.protocol === "nacos:" ? "http" : "https";
+  return nacos({
+    url: `${scheme}://${url.hostname}:${url.port || NACOS_PORT}`,
+    ...(username === "" ? {} : { username, password: password || fromEnvironment }),
+    ...(id === "" ? {} : { namespace: id }),
+    group: query["group"],
+    cluster: query["cluster"],
+  });
+}
+
+function decoded(text: string | undefined): string | undefined {
+  try {
+    return text === undefined ? undefined : decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** A URL for messages, without what may be secret in it. */

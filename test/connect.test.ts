@@ -100,6 +100,61 @@ describe("connect", () => {
   }
 });
 
+describe("connect, to Nacos", () => {
+  it("speaks about the namespace and group of a nacos:// URL, logged in as its user", async () => {
+    const { asked, port } = await startNacos();
+    await list(`nacos://ann:p%40ss@127.0.0.1:${port}/blue?group=shop&cluster=C1`);
+    assert.deepEqual(asked, [
+      "/nacos/v3/auth/user/login username=ann&password=p%40ss",
+      "/nacos/v3/client/ns/instance/list?serviceName=mcp-discovery&namespaceId=blue&groupName=shop ",
+      "/nacos/v3/client/ns/instance/list?serviceName=orders&namespaceId=blue&groupName=shop ",
+    ]);
+  });
+
+  it("takes the password from the environment where the URL has but a user", async () => {
+    const { asked, port } = await startNacos();
+    process.env["MCP_REGISTRY_TOKEN"] = "from the environment";
+    await list(`nacos://ann@127.0.0.1:${port}`);
+    assert.match(String(asked[0]), /password=from\+the\+environment/);
+  });
+
+  it("goes to port 8848 unless told otherwise, and speaks TLS for nacos+https://", () => {
+    const { registry, host } = open("nacos+https://nacos.internal/blue");
+    assert.equal(registry.name, "Nacos https://nacos.internal:8848, namespace blue");
+    assert.equal(host, "nacos.internal");
+  });
+
+  for (const url of [
+    "nacos://u:secret@h/a/b",
+    "nacos://u:secret@h?groop=g",
+    "nacos://u:%secret@h",
+    "nacos://:secret@",
+  ]) {
+    it(`refuses ${url.replaceAll("secret", "…")}, and keeps the secret to itself`, () => {
+      assert.throws(
+        () => open(url),
+        (error) => error instanceof Error && !error.message.includes("secret"),
+      );
+    });
+  }
+});
+
+async function startNacos() {
+  const asked: string[] = [];
+  const backend = await startBackend((request, response) => {
+    let body = "";
+    request.on("data", (chunk: Buffer) => {
+      body += String(chunk);
+    });
+    request.on("end", () => {
+      asked.push(`${request.url} ${body}`);
+      response.end('{"code":0,"message":"success","data":[],"accessToken":"t","tokenTtl":18000}');
+    });
+  });
+  opened.push(backend);
+  return { asked, port: backend.port };
+}
+
 async function start() {
   const asked: unknown[] = [];
   const backend = await startBackend((request, response) => {

@@ -95,7 +95,9 @@ interface Granted {
 
 function grantIn({ status, body }: HttpResponse): { readonly token: string | undefined; readonly ttlMs: number } {
   const outer = (body ?? {}) as Readonly<Record<string, unknown>>;
-  const { accessToken, tokenTtl } = (outer["data"] ?? outer) as Readonly<Record<string, unknown>>;
+  const { accessToken, tokenTtl } = ("accessToken" in outer ? outer : (outer["data"] ?? {})) as Readonly<
+    Record<string, unknown>
+  >;
   const ttlS = typeof tokenTtl === "number" && tokenTtl > 0 ? tokenTtl : TOKEN_TTL_S;
   return { token: status < 300 && typeof accessToken === "string" ? accessToken : undefined, ttlMs: ttlS * 1_000 };
 }

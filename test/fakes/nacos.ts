@@ -1,0 +1,154 @@
+import type { IncomingMessage } from "node:http";
+import { type Backend, startBackend } from "./backend.js";
+
+/** What the fake is: a version, and who may log in. */
+export interface FakeNacosOptions {
+  readonly api: "v1" | "v3";
+  readonly user?: { readonly username: string; readonly password: string; readonly tokenTtl?: number };
+}
+
+/** Nacos as its answers were recorded from 2.3.2 and 3.0.3: v1 in plain text, v3 wrapped, both unknown names and all. */
+export interface FakeNacos {
+  readonly url: string;
+  /** Method, path and parameters of every request, in order; a form counts as parameters. */
+  readonly asked: Asked[];
+  /** The records that lists show, by `ip:port`. */
+  readonly hosts: Map<string, Record<string, unknown>>;
+  api: "v1" | "v3";
+  /** Answers the next requests of that kind by these instead. */
+  answer(kind: string, status: number, body: string): void;
+  /** No token that was given is good any more. */
+  revoke(): void;
+  close(): Promise<void>;
+}
+
+export interface Asked {
+  /** `register`, `beat`, `deregister`, `list` or `login`. */
+  readonly kind: string;
+  readonly path: string;
+  readonly params: Readonly<Record<string, string>>;
+  readonly token: string | undefined;
+}
+
+export async function startFakeNacos({ api, user }: FakeNacosOptions): Promise<FakeNacos> {
+  const asked: Asked[] = [];
+  const hosts = new Map<string, Record<string, unknown>>();
+  const scripted = new Map<string, { readonly status: number; readonly body: string }>();
+  let tokens = 0;
+  const backend: Backend = await startBackend(async (request, response) => {
+    const given = await read(request);
+    const { status, body } = answerTo(given);
+    response.writeHead(status, { "content-type": body.startsWith("{") ? "application/json" : "text/plain" }).end(body);
+  });
+
+  function answerTo(given: Asked): { readonly status: number; readonly body: string } {
+    const path = given.path.replace(/^\/nacos/, "");
+    if (!path.startsWith(`/${fake.api}/`)) {
+      const body = JSON.stringify({
+        timestamp: "2026-01-01T00:00:00.000+00:00",
+        status: 404,
+        error: "Not Found",
+        path,
+      });
+      return path.startsWith("/v3/") || fake.api === "v1"
+        ? { status: 404, body }
+        : { status: 410, body: wrapped(410, null) };
+    }
+    asked.push(given);
+    const script = scripted.get(given.kind);
+    if (script) return script;
+    if (given.kind === "login") return login(given.params);
+    if (user && given.token !== `token-${tokens}`) {
+      return {
+        status: 403,
+        body: wrapped(403, null, given.token ? "token invalid!" : "Code: 401, Message: User not found!"),
+      };
+    }
+    return { status: 200, body: fake.api === "v1" ? v1(given) : v3(given) };
+  }
+
+  function login({ username, password }: Asked["params"]): { readonly status: number; readonly body: string } {
+    if (username !== user?.username || password !== user?.password) return { status: 403, body: "unknown user!" };
+    const granted = { accessToken: `token-${++tokens}`, tokenTtl: user?.tokenTtl ?? 18_000, globalAdmin: false };
+    return { status: 200, body: JSON.stringify(granted) };
+  }
+
+  function v1({ kind, params }: Asked): string {
+    const key = `${params["ip"]}:${params["port"]}`;
+    if (kind === "beat") {
+      const code = hosts.has(key) ? 10_200 : 20_404;
+      return JSON.stringify({ clientBeatInterval: 1_700, code, lightBeatEnabled: true });
+    }
+    if (kind === "list") {
+      const about = { name: `${params["groupName"]}@@${params["serviceName"]}`, groupName: params["groupName"] };
+      return JSON.stringify({
+        ...about,
+        cacheMillis: 10_000,
+        hosts: [...hosts.values()],
+        lastRefTime: ++tick,
+        checksum: "",
+      });
+    }
+    change(kind, key, params);
+    return "ok";
+  }
+
+  function v3({ kind, params }: Asked): string {
+    const key = `${params["ip"]}:${params["port"]}`;
+    if (kind === "beat") return hosts.has(key) ? wrapped(0, "ok") : wrapped(21_003, null, "instance not found");
+    if (kind === "list") return wrapped(0, [...hosts.values()]);
+    change(kind, key, params);
+    return wrapped(0, "ok");
+  }
+
+  function change(
+    kind: string,
+    key: string,
+    { ip, port, weight, enabled, clusterName, metadata }: Asked["params"],
+  ): void {
+    if (kind === "deregister") hosts.delete(key);
+    else {
+      const flags = { healthy: true, enabled: enabled === "true", ephemeral: true };
+      hosts.set(key, {
+        ip,
+        port: Number(port),
+        weight: Number(weight),
+        ...flags,
+        clusterName,
+        metadata: JSON.parse(metadata ?? "{}"),
+      });
+    }
+  }
+
+  let tick = 0;
+  const fake: FakeNacos = {
+    url: `http://127.0.0.1:${backend.port}`,
+    asked,
+    hosts,
+    api,
+    answer: (kind, status, body) => void scripted.set(kind, { status, body }),
+    revoke: () => void tokens++,
+    close: () => backend.close(),
+  };
+  return fake;
+}
+
+function wrapped(code: number, data: unknown, message = code === 0 ? "success" : "failed"): string {
+  return JSON.stringify({ code, message, data });
+}
+
+async function read(request: IncomingMessage): Promise<Asked> {
+  let form = "";
+  for await (const chunk of request) form += String(chunk);
+  const { pathname: path, searchParams } = new URL(request.url ?? "/", "http://nacos");
+  const params = { ...Object.fromEntries(searchParams), ...Object.fromEntries(new URLSearchParams(form)) };
+  const { accesstoken: token } = request.headers;
+  return { kind: kindOf(request.method, path, params), path, params, token: token as string | undefined };
+}
+
+function kindOf(method: string | undefined, path: string, params: Asked["params"]): string {
+  if (path.endsWith("/login")) return "login";
+  if (path.endsWith("/list")) return "list";
+  if (path.endsWith("/beat") || params["heartBeat"] === "true") return "beat";
+  return method === "DELETE" ? "deregister" : "register";
+}
