@@ -1,4 +1,5 @@
 import { DiscoveryError } from "../model/errors.js";
+import type { HttpResponse } from "../runtime/http.js";
 import type { NacosClient, NacosRequest, Params } from "./nacos-client.js";
 import { type Beaten, type Dialect, type NacosScope, V1, V3 } from "./nacos-dialects.js";
 import { NO_NACOS, notDone, refusal } from "./nacos-refusal.js";
@@ -45,14 +46,23 @@ export class NacosApi {
     return this.#many(dialect.hosts(body), request);
   }
 
+  /** v1's list is open to every client as long as there is one; v3's is for administrators. */
   async services(signal: AbortSignal): Promise<readonly string[]> {
+    const names = (await this.#namesBy(V1, signal)) ?? (await this.#namesBy(V3, signal));
+    if (names) return names;
+    throw new DiscoveryError("PROTOCOL", `${this.#client.name} lists no names of services; ${NO_NACOS}`);
+  }
+
+  /** Undefined if that version is not there. */
+  async #namesBy(dialect: Dialect, signal: AbortSignal): Promise<readonly string[] | undefined> {
     const names: string[] = [];
     for (let page = 1; page <= PAGE.most; page++) {
-      const asked = (dialect: Dialect) => dialect.services(this.#scope, String(page), String(PAGE.size));
-      const { dialect, request, body } = await this.#ask(asked, signal);
-      const some = this.#many(dialect.names(body, this.#scope.groupName), request);
-      names.push(...some.map(String));
-      if (this.#many(dialect.names(body, undefined), request).length < PAGE.size) break;
+      const request = dialect.services(this.#scope, String(page), String(PAGE.size));
+      const answer = await this.#client.ask(request, signal);
+      if (isGone(answer)) return undefined;
+      if (answer.status >= 300) throw this.#refused(request, answer);
+      names.push(...this.#many(dialect.names(answer.body, this.#scope.groupName), request).map(String));
+      if (this.#many(dialect.names(answer.body, undefined), request).length < PAGE.size) break;
     }
     return names;
   }
@@ -75,9 +85,8 @@ export class NacosApi {
       const request = make(dialect);
       const answer = await this.#client.ask(request, signal);
       if (answer.status < 300) return { dialect, request, body: answer.body };
-      const isGone = answer.status === 404 || answer.status === 410;
-      if (isGone) this.#dialect = undefined;
-      if (!isGone || again) throw this.#refused(request, answer);
+      if (isGone(answer)) this.#dialect = undefined;
+      if (!isGone(answer) || again) throw this.#refused(request, answer);
     }
   }
 
@@ -85,15 +94,19 @@ export class NacosApi {
   async #probe(signal: AbortSignal): Promise<Dialect> {
     const request = V3.list({ serviceName: "mcp-discovery", ...this.#scope });
     const answer = await this.#client.ask(request, signal);
-    const isGone = answer.status === 404 || answer.status === 410;
-    if (answer.status >= 300 && !isGone) throw this.#refused(request, answer);
-    this.#dialect = isGone ? V1 : V3;
+    if (answer.status >= 300 && !isGone(answer)) throw this.#refused(request, answer);
+    this.#dialect = isGone(answer) ? V1 : V3;
     return this.#dialect;
   }
 
-  #refused(request: NacosRequest, answer: Parameters<typeof refusal>[2]): DiscoveryError {
+  #refused(request: NacosRequest, answer: HttpResponse): DiscoveryError {
     return refusal(this.#client.name, this.#client.told(request), answer, this.#client.user);
   }
+}
+
+/** 3.x answers 410 where a version ended, with the path that followed it. */
+function isGone({ status }: HttpResponse): boolean {
+  return status === 404 || status === 410;
 }
 
 interface Answered {

@@ -60,7 +60,7 @@ const V3_PATH = "/v3/client/ns/instance";
 /** v3's codes, inside a 200. */
 const V3_CODES = { success: 0, unknown: 21_003 } as const;
 
-/** 3.x. Only an administrator may read the names of services. */
+/** 3.x. */
 export const V3: Dialect = {
   register: (form) => ({ method: "POST", path: V3_PATH, form }),
   beat: (key) => ({ method: "POST", path: V3_PATH, form: { ...key, heartBeat: "true" } }),

@@ -47,7 +47,7 @@ for (const { name, start } of nacosVersions()) {
         service: `orders-${++cases}`,
         ttlMs: precisionMs + 3_000,
         precisionMs,
-        lagMs: LAG_MS,
+        settleMs: LAG_MS,
         advance: (ms) => systemClock.sleep(ms),
         close: () => registry.close(),
         faults: {

@@ -12,8 +12,10 @@ export function nacosVersions(): readonly NacosVersion[] {
   const { NACOS_SERVER_JAR: jar, ...env } = process.env;
   const start =
     (given: NodeJS.ProcessEnv) =>
-    (port = 0, flags: readonly string[] = []) =>
-      startRegistry("nacos.sh", ["--port", String(port), "--", ...flags], given);
+    (port = 0, flags: readonly string[] = []) => {
+      const run = () => startRegistry("nacos.sh", ["--port", String(port), "--", ...flags], given);
+      return run().catch(run); // on a busy machine its own database may be late for it
+    };
   const official = jar === undefined ? [] : [{ name: "3.x", start: start(process.env) }];
   return [{ name: "2.3.2", start: start(env) }, ...official];
 }
