@@ -94,12 +94,14 @@ interface Granted {
 }
 
 function grantIn({ status, body }: HttpResponse): { readonly token: string | undefined; readonly ttlMs: number } {
-  const outer = (body ?? {}) as Readonly<Record<string, unknown>>;
-  const { accessToken, tokenTtl } = ("accessToken" in outer ? outer : (outer["data"] ?? {})) as Readonly<
-    Record<string, unknown>
-  >;
+  const outer = fieldsOf(body);
+  const { accessToken, tokenTtl } = outer["accessToken"] === undefined ? fieldsOf(outer["data"]) : outer;
   const ttlS = typeof tokenTtl === "number" && tokenTtl > 0 ? tokenTtl : TOKEN_TTL_S;
   return { token: status < 300 && typeof accessToken === "string" ? accessToken : undefined, ttlMs: ttlS * 1_000 };
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 /** A log-in that went through without a token tells nothing that could be quoted. */

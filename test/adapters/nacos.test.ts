@@ -128,6 +128,11 @@ for (const api of ["v1", "v3"] as const) {
       assert.deepEqual(update.type === "reset" && update.instances.map(({ status }) => status), ["failed", "draining"]);
     });
 
+    it("lists the names of its own group, in lower case", async () => {
+      const { registry } = await start({ api });
+      assert.deepEqual(await registry.services?.({ signal }), ["orders"]);
+    });
+
     it("says that a service without instances is absent, and leaves the doubt to the consumer", async () => {
       const { registry } = await start({ api });
       assert.deepEqual(await registry.list("orders", { signal }), { type: "absent" });

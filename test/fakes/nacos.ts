@@ -23,12 +23,18 @@ export interface FakeNacos {
 }
 
 export interface Asked {
-  /** `register`, `beat`, `deregister`, `list` or `login`. */
+  /** `register`, `beat`, `deregister`, `list`, `names` or `login`. */
   readonly kind: string;
   readonly path: string;
   readonly params: Readonly<Record<string, string>>;
   readonly token: string | undefined;
 }
+
+/** The group that is asked for is but a part of the names v3 shows. */
+const GROUPS = ["DEFAULT_GROUP", "MY_DEFAULT_GROUP"].map((groupName, index) => ({
+  name: ["Orders", "other"][index],
+  groupName,
+}));
 
 export async function startFakeNacos({ api, user }: FakeNacosOptions): Promise<FakeNacos> {
   const asked: Asked[] = [];
@@ -89,6 +95,7 @@ export async function startFakeNacos({ api, user }: FakeNacosOptions): Promise<F
         checksum: "",
       });
     }
+    if (kind === "names") return JSON.stringify({ count: 1, doms: ["Orders"] });
     change(kind, key, params);
     return "ok";
   }
@@ -97,6 +104,7 @@ export async function startFakeNacos({ api, user }: FakeNacosOptions): Promise<F
     const key = `${params["ip"]}:${params["port"]}`;
     if (kind === "beat") return hosts.has(key) ? wrapped(0, "ok") : wrapped(21_003, null, "instance not found");
     if (kind === "list") return wrapped(0, [...hosts.values()]);
+    if (kind === "names") return wrapped(0, { totalCount: 2, pageItems: GROUPS });
     change(kind, key, params);
     return wrapped(0, "ok");
   }
@@ -148,6 +156,7 @@ async function read(request: IncomingMessage): Promise<Asked> {
 
 function kindOf(method: string | undefined, path: string, params: Asked["params"]): string {
   if (path.endsWith("/login")) return "login";
+  if (path.endsWith("/service/list")) return "names";
   if (path.endsWith("/list")) return "list";
   if (path.endsWith("/beat") || params["heartBeat"] === "true") return "beat";
   return method === "DELETE" ? "deregister" : "register";
