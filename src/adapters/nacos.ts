@@ -119,6 +119,7 @@ export function nacos(options: NacosOptions = {}): Registry {
 
   return {
     ...polling(source, { intervalMs, clock }),
+    host: URL.canParse(url) ? new URL(url).hostname : undefined,
 
     async register(instance, { ttlMs, signal }) {
       numberIn("ttlMs", ttlMs, TTL_MS.min, TTL_MS.max);
