@@ -1,7 +1,5 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { setTimeout as pass } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import {
   type CreateResolverOptions,
@@ -9,6 +7,8 @@ import {
   type ResolverClient,
   type ServiceClient,
 } from "../../src/index.js";
+import { type FaultProxy, startFaultProxy } from "../fakes/fault-proxy.js";
+import { until } from "./load.js";
 
 /** A process of the play. */
 export interface Actor {
@@ -17,32 +17,57 @@ export interface Actor {
   readonly port: number;
 }
 
-/** What a load saw. */
-export interface Load {
-  calls: number;
-  readonly failures: string[];
-  /** Tries that went wrong and were made good elsewhere; trials of ejected instances are not among them. */
-  readonly retried: { readonly id: string; readonly at: number }[];
+/** What a provider is told; see `provider-process.mjs`. */
+export interface Role {
+  readonly port?: number;
+  readonly host?: string;
+  readonly ttlMs?: number;
+  /** How long an answer takes, in milliseconds. */
+  readonly answerMs?: number;
+  /** It waits for a time instead of acknowledgements when it leaves. */
+  readonly isBlind?: boolean;
+  /** It answers `/health` itself, as well as the last message told it to be. */
+  readonly isChecked?: boolean;
 }
+
+/** What stands before `node` on a command line: another namespace, a limit, a priority. */
+export type Prefix = readonly string[];
 
 /** Real processes, and a consumer in this one. Everything ends with `close()`. */
 export class Stage {
   readonly #actors = new Set<ChildProcess>();
+  readonly #closers: (() => Promise<unknown>)[] = [];
   readonly #resolvers: ResolverClient[] = [];
   registryUrl = "";
 
-  async registry(port = 0): Promise<ChildProcess> {
-    const child = this.#fork("../../dist/cli/main.js", ["registry", "--port", String(port), "--json"]);
+  async registry(port = 0, options: readonly string[] = [], prefix: Prefix = []): Promise<ChildProcess> {
+    const child = this.start(
+      "../../dist/cli/main.js",
+      ["registry", "--port", String(port), "--json", ...options],
+      prefix,
+    );
     const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-    const [line] = await once<[string]>((done) => lines.once("line", (text) => done([text])), child);
+    const line = await first<string>((done) => lines.once("line", done), child);
     this.registryUrl = JSON.parse(line).url;
     return child;
   }
 
-  async provider(port = 0, flags: readonly string[] = []): Promise<Actor> {
-    const child = this.#fork("./provider-process.mjs", [this.registryUrl, String(port), ...flags]);
-    const about = await once<{ id: string; port: number }>((done) => child.once("message", done as never), child);
+  /** Puts a proxy before the registry: whoever comes from now on goes through it. */
+  async proxy(): Promise<FaultProxy> {
+    const proxy = await startFaultProxy(this.registryUrl);
+    this.registryUrl = proxy.url;
+    this.#closers.push(() => proxy.close());
+    return proxy;
+  }
+
+  async provider(role: Role = {}, prefix: Prefix = []): Promise<Actor> {
+    const child = this.start("./provider-process.mjs", [JSON.stringify({ url: this.registryUrl, ...role })], prefix);
+    const about = await first<{ id: string; port: number }>((done) => child.once("message", done), child);
     return { child, ...about };
+  }
+
+  providers(count: number, role: Role = {}): Promise<Actor[]> {
+    return Promise.all(Array.from({ length: count }, () => this.provider(role)));
   }
 
   async consumer(instances: number, options: CreateResolverOptions = {}): Promise<ServiceClient> {
@@ -54,19 +79,19 @@ export class Stage {
     return orders;
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.#resolvers.map((resolver) => resolver.close()));
-    await Promise.all([...this.#actors].map((child) => kill(child)));
-  }
-
-  #fork(script: string, args: string[]): ChildProcess {
-    const child = fork(fileURLToPath(new URL(script, import.meta.url)), args, {
-      stdio: ["ignore", "pipe", "inherit", "ipc"],
-      execArgv: [],
-    });
+  /** Starts a script with a channel to it; it ends with the stage at the latest. */
+  start(script: string, args: readonly string[], prefix: Prefix = []): ChildProcess {
+    const [command, ...rest] = [...prefix, process.execPath, fileURLToPath(new URL(script, import.meta.url)), ...args];
+    const child = spawn(command as string, rest, { stdio: ["ignore", "pipe", "inherit", "ipc"] });
     this.#actors.add(child);
     child.once("exit", () => this.#actors.delete(child));
     return child;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#resolvers.map((resolver) => resolver.close()));
+    await Promise.all([...this.#actors].map((child) => kill(child)));
+    for (const close of this.#closers.splice(0)) await close();
   }
 }
 
@@ -84,59 +109,11 @@ export function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<numb
   });
 }
 
-/** Calls in an open loop, `rate` a second, for so many seconds or until it is over; `at` happens on the way. */
-export async function underLoad(
-  orders: ServiceClient,
-  rate: number,
-  length: number | (() => boolean),
-  call: () => Promise<{ readonly status?: number; readonly statusCode?: number }>,
-  at: Readonly<Record<number, () => unknown>> = {},
-): Promise<Load> {
-  const load: Load = { calls: 0, failures: [], retried: [] };
-  const noted = (message: unknown): void => {
-    const { service, instance, isTrial } = message as { service: string; instance: { id: string }; isTrial: boolean };
-    if (service === orders.name && !isTrial) load.retried.push({ id: instance.id, at: performance.now() });
-  };
-  subscribe("discovery:retry", noted);
-  const begun = performance.now();
-  const pending: Promise<void>[] = [];
-  const acts = Object.entries(at).map(async ([second, act]) => pass(Number(second) * 1_000).then(act));
-  const isOver = typeof length === "function" ? length : () => performance.now() - begun >= length * 1_000;
-  while (!isOver()) {
-    const due = Math.floor(((performance.now() - begun) / 1_000) * rate);
-    while (load.calls < due) {
-      load.calls++;
-      pending.push(one(call, load));
-    }
-    await pass(2);
-  }
-  await Promise.all([...pending, ...acts]);
-  unsubscribe("discovery:retry", noted);
-  return load;
-}
-
-async function one(call: () => Promise<{ status?: number; statusCode?: number }>, load: Load): Promise<void> {
-  try {
-    const { status, statusCode } = await call();
-    if ((status ?? statusCode) !== 200) load.failures.push(`status ${status ?? statusCode}`);
-  } catch (error) {
-    load.failures.push(String(error));
-  }
-}
-
-/** Waits for a condition, at most half a minute. */
-export async function until(condition: () => boolean): Promise<number> {
-  const begun = performance.now();
-  while (!condition()) {
-    if (performance.now() - begun > 30_000) throw new Error("It did not come to pass within 30 s");
-    await pass(5);
-  }
-  return performance.now() - begun;
-}
-
-function once<T>(listen: (done: (value: T) => void) => void, child: ChildProcess): Promise<T> {
+/** The first thing a process says, unless it ends before. */
+export function first<T>(listen: (done: (value: T) => void) => void, child: ChildProcess): Promise<T> {
   return new Promise((resolve, reject) => {
     listen(resolve);
     child.once("exit", (code) => reject(new Error(`A process ended early, with exit code ${code}`)));
+    child.once("error", reject);
   });
 }

@@ -1,8 +1,10 @@
 import { type IncomingMessage, request, type ServerResponse } from "node:http";
 import { type Backend, startBackend } from "./backend.js";
 
-/** What the proxy does to answers: nothing, half of them, none at all, or one of its own. */
-export type Fault = "none" | "truncate" | "silence" | { readonly status: number; readonly text: string };
+/**
+ * What the proxy does to answers: nothing, half of them, none at all, or one of its own; `refuse`: nobody listens there.
+ */
+export type Fault = "none" | "truncate" | "silence" | "refuse" | { readonly status: number; readonly text: string };
 
 /** Stands between an adapter and a real server over HTTP, counts what goes by, and breaks what it is told to. */
 export interface FaultProxy {
@@ -13,6 +15,8 @@ export interface FaultProxy {
   readonly requests: string[];
   /** From now on, for requests under way as well; returns what ends it. */
   begin(fault: Fault): () => void;
+  /** Ends every connection, as a restart would. */
+  cut(): void;
   close(): Promise<void>;
 }
 
@@ -32,10 +36,13 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     requests: backend.requests,
     begin: (given) => {
       fault = given;
+      if (given === "refuse") void backend.close();
       return () => {
         fault = "none";
+        if (given === "refuse") backend.server.listen(backend.port, "127.0.0.1");
       };
     },
+    cut: () => backend.server.closeAllConnections(),
     close: () => backend.close(),
   };
   return proxy;

@@ -1,0 +1,126 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { setTimeout as pass } from "node:timers/promises";
+import { DiscoveryError, type ServiceClient } from "../../src/index.js";
+
+/** How long a fault lasts under load, in seconds; the nightly run gives it a minute. */
+export const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 15);
+
+/** One call that its caller saw fail. */
+export interface Failure {
+  readonly sentAt: number;
+  /** The code of our error, or what else it was. */
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A try that went wrong and was made good elsewhere; a trial of an ejected instance is no such try. */
+export interface Retried {
+  readonly id: string;
+  readonly at: number;
+  /** What the try failed with; undefined if it was answered. */
+  readonly code: string | undefined;
+}
+
+/** What a load saw. All moments are of `performance.now()`. */
+export interface Load {
+  calls: number;
+  readonly failures: Failure[];
+  readonly retried: Retried[];
+  /** When each call was sent, in order. */
+  readonly sentAt: number[];
+}
+
+/** What the channel `discovery:retry` tells. */
+interface RetryMessage {
+  readonly service: string;
+  readonly instance: { readonly id: string };
+  readonly isTrial: boolean;
+  readonly error: { readonly code?: string } | undefined;
+}
+
+/** What one call answers, by `request` or by `fetch`. */
+type Answered = { readonly status?: number; readonly statusCode?: number };
+
+/** A call like any other, its body read. */
+export function get(orders: ServiceClient, path = "/v1/orders/42") {
+  return () => orders.request(path).then(drained);
+}
+
+export async function drained<T extends { body: { dump(): Promise<unknown> } }>(response: T): Promise<T> {
+  await response.body.dump();
+  return response;
+}
+
+/** Calls in an open loop, `rate` a second, for so many seconds or until it is over; `at` happens on the way. */
+export async function underLoad(
+  orders: ServiceClient,
+  rate: number,
+  length: number | (() => boolean),
+  call: () => Promise<Answered>,
+  at: Readonly<Record<number, () => unknown>> = {},
+): Promise<Load> {
+  const load: Load = { calls: 0, failures: [], retried: [], sentAt: [] };
+  const noted = (message: unknown): void => {
+    const { service, instance, isTrial, error } = message as RetryMessage;
+    if (service !== orders.name || isTrial) return;
+    load.retried.push({ id: instance.id, at: performance.now(), code: error?.code });
+  };
+  subscribe("discovery:retry", noted);
+  const begun = performance.now();
+  const pending: Promise<void>[] = [];
+  const acts = Object.entries(at).map(async ([second, act]) => pass(Number(second) * 1_000).then(act));
+  const isOver = typeof length === "function" ? length : () => performance.now() - begun >= length * 1_000;
+  try {
+    while (!isOver()) {
+      const due = Math.floor(((performance.now() - begun) / 1_000) * rate);
+      while (load.calls < due) {
+        load.calls++;
+        pending.push(one(call, load));
+      }
+      await pass(2);
+    }
+    await Promise.all([...pending, ...acts]);
+  } finally {
+    unsubscribe("discovery:retry", noted);
+  }
+  return load;
+}
+
+/** The block of consecutive calls that were sent within a span: how many there were, and which of them failed. */
+export function block({ sentAt, failures }: Load, from: number, to = Number.POSITIVE_INFINITY) {
+  const isIn = (at: number): boolean => at >= from && at < to;
+  return { calls: sentAt.filter(isIn).length, failures: failures.filter((failure) => isIn(failure.sentAt)) };
+}
+
+/** How long after `since` calls still went wrong at an instance, in milliseconds, and how often they did. */
+export function lastWrong({ retried }: Load, id: string, since: number) {
+  const wrong = retried.filter((each) => each.id === id && each.at >= since);
+  return { times: wrong.length, lastMs: Math.round(Math.max(0, ...wrong.map(({ at }) => at - since))) };
+}
+
+/** Prints the line of figures that the guarantees quote. */
+export function tell(name: string, { calls, failures }: Pick<Load, "calls" | "failures">, rest: string): void {
+  console.info(`${name}: ${calls} calls, ${failures.length} failed, ${rest}`);
+}
+
+async function one(call: () => Promise<Answered>, load: Load): Promise<void> {
+  const sentAt = performance.now();
+  load.sentAt.push(sentAt);
+  try {
+    const { status, statusCode } = await call();
+    const code = String(status ?? statusCode);
+    if (code !== "200") load.failures.push({ sentAt, code, message: `It answered ${code}` });
+  } catch (error) {
+    load.failures.push({ sentAt, code: DiscoveryError.is(error) ? error.code : "FOREIGN", message: String(error) });
+  }
+}
+
+/** Waits for a condition, at most half a minute. */
+export async function until(condition: () => boolean, what = "It"): Promise<number> {
+  const begun = performance.now();
+  while (!condition()) {
+    if (performance.now() - begun > 30_000) throw new Error(`${what} did not come to pass within 30 s`);
+    await pass(5);
+  }
+  return performance.now() - begun;
+}
