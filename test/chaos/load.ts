@@ -99,7 +99,11 @@ export function lastWrong({ retried }: Load, id: string, since: number) {
 }
 
 /** Prints the line of figures that the guarantees quote. */
-export function tell(name: string, { calls, failures }: Pick<Load, "calls" | "failures">, rest: string): void {
+export function tell(
+  name: string,
+  { calls, failures }: { calls: number; failures: readonly unknown[] },
+  rest: string,
+): void {
   console.info(`${name}: ${calls} calls, ${failures.length} failed, ${rest}`);
 }
 
