@@ -12,7 +12,11 @@ const MAX_DISCARDED = 64 * 1024;
 export interface AttemptOwner {
   readonly handler: Handler;
   readonly stalledAt: number;
+  /** What this process has lost by standing still so far, in milliseconds. */
+  readonly lostMs: number;
   now(): number;
+  /** Gives back what this process has lost since the attempt began, or was last given something; false if nothing. */
+  prolonged(attempt: Attempt): boolean;
   /** It no longer waits for headers: they are here, or never will be. */
   settled(attempt: Attempt): void;
   /** The instance answered 429 or 503; it may have said for how long to leave it alone. */
@@ -33,6 +37,8 @@ export class Attempt extends Deadline implements Handler {
   readonly startedAt: number;
   /** Whether it tries if an ejected endpoint may come back. */
   readonly isTrial: boolean;
+  /** Up to here, what this process has lost by standing still is none of this attempt's. */
+  lostBefore: number;
   readonly #owner: AttemptOwner;
   #abort: ((reason?: Error) => void) | undefined = undefined;
   #timeout: DiscoveryError | undefined = undefined;
@@ -48,6 +54,7 @@ export class Attempt extends Deadline implements Handler {
     this.endpoint = endpoint;
     this.startedAt = startedAt;
     this.isTrial = endpoint.ejection.onTrial;
+    this.lostBefore = owner.lostMs;
     endpoint.begin(startedAt);
   }
 
@@ -59,6 +66,7 @@ export class Attempt extends Deadline implements Handler {
   }
 
   override expire(): void {
+    if (this.#owner.prolonged(this)) return;
     const { id } = this.endpoint.instance;
     const waited = Math.round(this.dueAt - this.startedAt);
     const error = new DiscoveryError("TIMEOUT", `${id} sent no response headers within ${waited} ms`);

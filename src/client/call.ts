@@ -54,8 +54,24 @@ export class Call implements AttemptOwner {
     return this.#caller.ground.clock.stalledAt;
   }
 
+  get lostMs(): number {
+    return this.#caller.ground.lag.lostMs;
+  }
+
   now(): number {
     return this.#caller.ground.clock.now();
+  }
+
+  /** An instance has its whole time, and this process to hear it; the caller's own time is not prolonged. */
+  prolonged(attempt: Attempt): boolean {
+    const { lag, deadlines } = this.#caller.ground;
+    const now = this.now();
+    const lostMs = lag.lostBy(now);
+    const owedMs = Math.min(lostMs - attempt.lostBefore, now - attempt.startedAt); // a stall may be older than the attempt
+    if (owedMs <= 0 || attempt.dueAt >= this.#endsAt) return false;
+    attempt.lostBefore = lostMs;
+    deadlines.add(attempt, Math.min(attempt.dueAt + owedMs, this.#endsAt));
+    return true;
   }
 
   settled(attempt: Attempt): void {
