@@ -25,6 +25,16 @@ export default defineConfig({
         extends: true,
         test: {
           ...common,
+          name: "soak",
+          include: ["test/soak/**/*.soak.ts"],
+          fileParallelism: false,
+          testTimeout: 1_800_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...common,
           name: "integration",
           include: ["test/integration/**/*.int.ts"],
           fileParallelism: false,
