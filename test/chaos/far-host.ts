@@ -118,9 +118,14 @@ function remove(name: string): void {
 }
 
 function ip(...args: string[]): string {
-  return execFileSync("ip", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  return run("ip", args);
 }
 
 function tc(...args: string[]): void {
-  execFileSync("tc", args, { stdio: ["ignore", "ignore", "pipe"] });
+  run("tc", args);
+}
+
+/** Both belong to iproute2. Throws what the command complains of. */
+function run(command: string, args: readonly string[]): string {
+  return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }

@@ -26,6 +26,8 @@ export interface Load {
   calls: number;
   readonly failures: Failure[];
   readonly retried: Retried[];
+  /** Whose trials failed. */
+  readonly trials: string[];
   /** When each call was sent, in order. */
   readonly sentAt: number[];
 }
@@ -59,10 +61,11 @@ export async function underLoad(
   call: () => Promise<Answered>,
   at: Readonly<Record<number, () => unknown>> = {},
 ): Promise<Load> {
-  const load: Load = { calls: 0, failures: [], retried: [], sentAt: [] };
+  const load: Load = { calls: 0, failures: [], retried: [], trials: [], sentAt: [] };
   const noted = (message: unknown): void => {
     const { service, instance, isTrial, error } = message as RetryMessage;
-    if (service !== orders.name || isTrial) return;
+    if (service !== orders.name) return;
+    if (isTrial) return void load.trials.push(instance.id);
     load.retried.push({ id: instance.id, at: performance.now(), code: error?.code });
   };
   subscribe("discovery:retry", noted);
@@ -92,10 +95,28 @@ export function block({ sentAt, failures }: Load, from: number, to = Number.POSI
   return { calls: sentAt.filter(isIn).length, failures: failures.filter((failure) => isIn(failure.sentAt)) };
 }
 
-/** How long after `since` calls still went wrong at an instance, in milliseconds, and how often they did. */
-export function lastWrong({ retried }: Load, id: string, since: number) {
-  const wrong = retried.filter((each) => each.id === id && each.at >= since);
-  return { times: wrong.length, lastMs: Math.round(Math.max(0, ...wrong.map(({ at }) => at - since))) };
+/** How often an instance was picked again, trials apart, after it had gone out of rotation. */
+export interface Out {
+  /** When it went out; not a number while it is in. */
+  at: number;
+  /** Beside trials that have failed; one more may be under way. */
+  picks(load: Load): number;
+}
+
+/** Follows an instance out of rotation. Counts, not times: this process may stand still on a busy machine. */
+export function outOf(orders: ServiceClient, id: string): Out {
+  const picked = (): number => orders.endpoints.find(({ instance }) => instance.id === id)?.load.calls ?? 0;
+  let before = Number.NaN;
+  const out: Out = {
+    at: Number.NaN,
+    picks: ({ trials }) => picked() - before - trials.filter((trial) => trial === id).length,
+  };
+  orders.on("ejected", ({ instance }) => {
+    if (instance.id !== id || !Number.isNaN(before)) return;
+    out.at = performance.now();
+    before = picked();
+  });
+  return out;
 }
 
 /** Prints the line of figures that the guarantees quote. */
