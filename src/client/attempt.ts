@@ -51,10 +51,10 @@ export class Attempt extends Deadline implements Handler {
   constructor(owner: AttemptOwner, endpoint: Endpoint, startedAt: number) {
     super();
     this.#owner = owner;
+    this.lostBefore = owner.lostMs;
     this.endpoint = endpoint;
     this.startedAt = startedAt;
     this.isTrial = endpoint.ejection.onTrial;
-    this.lostBefore = owner.lostMs;
     endpoint.begin(startedAt);
   }
 

@@ -18,6 +18,9 @@ const RETRY_PAUSE = { firstMs: 25, factor: 2, capMs: 250 } as const;
 /** Why the slower of two tries is ended; nobody ever sees it. */
 const LOST = new Error("Another instance answered first");
 
+/** A try lasts at most so many times its own time, however short of processor time this process is. */
+const PROLONGED = 3;
+
 /** One call to a service, over as many tries as it takes. State for retries is made when the first one is due. */
 export class Call implements AttemptOwner {
   readonly handler: Handler;
@@ -68,9 +71,10 @@ export class Call implements AttemptOwner {
     const now = this.now();
     const lostMs = lag.lostBy(now);
     const owedMs = Math.min(lostMs - attempt.lostBefore, now - attempt.startedAt); // a stall may be older than the attempt
-    if (owedMs <= 0 || attempt.dueAt >= this.#endsAt) return false;
+    const latest = Math.min(this.#endsAt, attempt.startedAt + PROLONGED * this.#settings.tryTimeoutMs);
+    if (owedMs <= 0 || attempt.dueAt >= latest) return false;
     attempt.lostBefore = lostMs;
-    deadlines.add(attempt, Math.min(attempt.dueAt + owedMs, this.#endsAt));
+    deadlines.add(attempt, Math.min(attempt.dueAt + owedMs, latest));
     return true;
   }
 
