@@ -116,6 +116,14 @@ export type { AgentOptions, AgentUpdate } from "./provider/agent-options.js";
 export type { AttachOptions } from "./provider/attach-options.js";
 export type { HealthHandler, HealthOptions } from "./provider/health.js";
 export type { ReadyCheck } from "./provider/readiness.js";
+export {
+  type CompareOptions,
+  compareRegistries,
+  type FieldDifference,
+  type RegistryComparison,
+  type ServiceComparison,
+} from "./registry/compare.js";
+export { failover } from "./registry/failover.js";
 export { memoryRegistry } from "./registry/memory.js";
 export type { InstanceFailure, MemoryRegistryCounters, MemoryRegistryEvents } from "./registry/memory-events.js";
 export type {
@@ -124,6 +132,7 @@ export type {
   MemoryRegistry,
   MemoryRegistryOptions,
 } from "./registry/memory-options.js";
+export { merge } from "./registry/merge.js";
 export { type PollingOptions, polling } from "./registry/polling.js";
 export type {
   Beat,

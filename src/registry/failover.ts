@@ -21,7 +21,7 @@ const LOOK_BACK_MS = 5_000;
  * update, and only removals with a reason are believed. Agents register with the first that takes them, with the next as
  * soon as one beat fails, and with the first again when it is back; they stay in both until readers have followed.
  *
- * Whoever made the registries does not close them: this does, with itself.
+ * To close it closes all of them.
  *
  * @throws {DiscoveryError} `INVALID_OPTION`
  */

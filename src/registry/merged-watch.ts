@@ -1,0 +1,84 @@
+import type { RegistryUpdate } from "../model/update.js";
+import { type MergeParts, mergedChange, mergedList, partAfter, positionOf } from "./merged-list.js";
+
+/** Updates that nobody has read yet are kept up to this many; then the whole list takes their place. */
+const MAX_WAITING = 64;
+
+/** What the watches of several registries have told, as the updates of one. It begins with the list of all that answer. */
+export class Told {
+  #parts: MergeParts;
+  readonly #spoken = new Set<number>();
+  readonly #failing = new Map<number, unknown>();
+  readonly #waiting: RegistryUpdate[] = [];
+  #hasBegun = false;
+  #isPatient = true;
+  #wake: () => void = () => {};
+
+  /** @param parts what each registry told last, before this watch */
+  constructor(parts: MergeParts) {
+    this.#parts = parts;
+  }
+
+  get parts(): MergeParts {
+    return this.#parts;
+  }
+
+  /** One registry spoke; false if something is missing between this and what it said before. */
+  heard(index: number, update: RegistryUpdate): boolean {
+    const before = this.#parts;
+    const part = partAfter(before[index], update);
+    if (!part) return false;
+    this.#parts = before.map((each, at) => (at === index ? part : each));
+    this.#failing.delete(index);
+    this.#spoken.add(index);
+    if (this.#hasBegun) this.#add(updateOf(before, this.#parts, update));
+    else this.#beginIfReady();
+    return true;
+  }
+
+  /** One registry is away. */
+  failed(index: number, error: unknown): void {
+    this.#failing.set(index, error);
+    this.#beginIfReady();
+    this.#wake();
+  }
+
+  /** Waits no longer for registries that have said nothing yet. */
+  begin(): void {
+    this.#isPatient = false;
+    this.#beginIfReady();
+  }
+
+  /** The next update; fails while all registries are away. */
+  async next(): Promise<RegistryUpdate> {
+    while (true) {
+      const update = this.#waiting.shift();
+      if (update) return update;
+      if (this.#failing.size === this.#parts.length) throw [...this.#failing.values()][0];
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  #beginIfReady(): void {
+    if (this.#hasBegun || this.#spoken.size === 0) return;
+    const isAwaited = (index: number): boolean => !this.#spoken.has(index) && !this.#failing.has(index);
+    if (this.#isPatient && this.#parts.some((_, index) => isAwaited(index))) return;
+    this.#hasBegun = true;
+    this.#add(mergedList(this.#parts));
+  }
+
+  #add(update: RegistryUpdate): void {
+    const isLate = this.#waiting.length >= MAX_WAITING;
+    if (isLate) this.#waiting.length = 0;
+    this.#waiting.push(isLate ? mergedList(this.#parts) : update);
+    this.#wake();
+  }
+}
+
+function updateOf(before: MergeParts, after: MergeParts, update: RegistryUpdate): RegistryUpdate {
+  if (update.type === "change") return mergedChange(before, after, update);
+  if (update.type === "current") return { type: "current", position: positionOf(after) };
+  return mergedList(after);
+}
