@@ -10,13 +10,29 @@ interface Command {
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  compare: {
+    about: "what one registry knows and another does not: mcp-discovery compare URL URL",
+    load: async () => (await import("./compare.js")).compare,
+  },
   demo: {
     about: "registry, providers and a consumer on this machine; one dies, no call fails",
     load: async () => (await import("./demo/demo.js")).demo,
   },
+  list: {
+    about: "the services a registry knows: mcp-discovery list URL",
+    load: async () => (await import("./list.js")).list,
+  },
   registry: {
     about: "an embedded registry: mcp-discovery registry --port 8761",
     load: async () => (await import("./registry.js")).registry,
+  },
+  resolve: {
+    about: "the instances of a service: mcp-discovery resolve URL SERVICE",
+    load: async () => (await import("./resolve.js")).resolve,
+  },
+  watch: {
+    about: "the instances of a service and every change: mcp-discovery watch URL SERVICE",
+    load: async () => (await import("./watch.js")).watch,
   },
 };
 

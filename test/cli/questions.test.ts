@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, it } from "vitest";
+import { memoryRegistry } from "../../src/registry/memory.js";
+import { createRegistryServer } from "../../src/server/index.js";
+import { startBackend } from "../fakes/backend.js";
+import { orders } from "../fakes/scripted-registry.js";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const NOBODY = "http://127.0.0.1:9"; // the port of `discard`: nobody listens
+const { signal } = new AbortController();
+const closing: (() => unknown)[] = [];
+const memories = [memoryRegistry({ warmingMs: 0 }), memoryRegistry({ warmingMs: 0 })] as const;
+let urls: readonly [string, string];
+
+beforeAll(async () => {
+  execFileSync("node", [".ci/ready.mjs"], { cwd: ROOT });
+  const [one, two] = orders(1, 2);
+  await memories[0].register(one!, { ttlMs: 600_000, signal });
+  await memories[1].register({ ...one!, weight: 2 }, { ttlMs: 600_000, signal });
+  await memories[1].register(two!, { ttlMs: 600_000, signal });
+  const servers = memories.map((registry) => createRegistryServer({ port: 0, registry }));
+  closing.push(() => Promise.all(servers.map((server) => server.close())));
+  urls = (await Promise.all(servers.map((server) => server.listen()))) as [string, string];
+});
+afterAll(async () => {
+  for (const close of closing) await close();
+});
+
+describe("mcp-discovery compare", () => {
+  it("ends with 0 for the same, with 1 for a difference, which it tells as text and as JSON", async () => {
+    assert.deepEqual(await ended("compare", urls[0], urls[0]), {
+      code: 0,
+      out: "1 services compared, no difference\n",
+      err: "",
+    });
+    const { code, out } = await ended("compare", ...urls);
+    assert.equal(code, 1);
+    assert.match(out, /~ orders@10\.0\.0\.1:1 {3}weight: 1 → 2\n|\+ orders@10\.0\.0\.1:2 {3}only in registry/);
+    const json = JSON.parse((await ended("compare", ...urls, "--json")).out);
+    assert.deepEqual([json.equal, json.services[0].onlySecond], [false, ["orders@10.0.0.1:2"]]);
+  });
+
+  it("ends with 2 for wrong use and 4 for a registry that is away", async () => {
+    assert.equal((await ended("compare", urls[0])).code, 2);
+    assert.equal((await ended("compare", urls[0], "nonsense")).code, 2);
+    const { code, out, err } = await ended("compare", urls[0], NOBODY);
+    assert.deepEqual([code, out], [4, ""]);
+    assert.match(err, /UNAVAILABLE/);
+  });
+});
+
+describe("mcp-discovery list", () => {
+  it("tells the names of services", async () => {
+    assert.equal((await ended("list", urls[0])).out, "orders\n");
+    assert.deepEqual(JSON.parse((await ended("list", urls[0], "--json")).out), ["orders"]);
+  });
+});
+
+describe("mcp-discovery resolve", () => {
+  it("tells the instances of a service", async () => {
+    const { code, out } = await ended("resolve", urls[0], "orders");
+    assert.deepEqual([code, out], [0, "healthy   http://10.0.0.1:1 weight 1 orders@10.0.0.1:1\n"]);
+    const lines = (await ended("resolve", urls[1], "orders", "--json")).out.trim().split("\n");
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line).port),
+      [1, 2],
+    );
+  });
+
+  it("ends with 3 where there is none", async () => {
+    const { code, out, err } = await ended("resolve", urls[0], "carts");
+    assert.deepEqual([code, out, /does not know carts/.test(err)], [3, "", true]);
+  });
+
+  it("prints no control characters, whatever a registry says", async () => {
+    const id = "\u202eevil";
+    const instance = { id, service_name: "orders", host: "10.0.0.1", port: 1 };
+    const backend = await startBackend((_, response) => {
+      response.end(JSON.stringify({ service_name: "orders", epoch: "e", revision: 1, instances: [instance] }));
+    });
+    closing.push(() => backend.close());
+    const { out } = await ended("resolve", `http://127.0.0.1:${backend.port}`, "orders");
+    assert.match(out, /\ufffdevil\n$/);
+  });
+});
+
+describe("mcp-discovery watch", () => {
+  it("tells the instances and every change until it is interrupted", async () => {
+    const child = run("watch", urls[0], "orders", "--json");
+    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+    const next = async (): Promise<unknown> => {
+      const [line] = await once(lines, "line");
+      const { event, instance } = JSON.parse(String(line));
+      return [event, instance.port];
+    };
+    assert.deepEqual(await next(), ["added", 1]);
+    const lease = await memories[0].register(orders(3)[0]!, { ttlMs: 600_000, signal });
+    assert.deepEqual(await next(), ["added", 3]);
+    await memories[0].deregister(lease);
+    assert.deepEqual(await next(), ["removed", 3]);
+    child.kill("SIGINT");
+    assert.deepEqual(await once(child, "exit"), [130, null]);
+  });
+});
+
+async function ended(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const child = run(...args);
+  let [out, err] = ["", ""];
+  child.stdout?.on("data", (chunk) => {
+    out += chunk;
+  });
+  child.stderr?.on("data", (chunk) => {
+    err += chunk;
+  });
+  const [code] = await once(child, "close");
+  return { code, out, err };
+}
+
+function run(...args: readonly string[]): ChildProcess {
+  const child = spawn(process.execPath, ["dist/cli/main.js", ...args], { cwd: ROOT });
+  closing.push(() => child.kill("SIGKILL"));
+  return child;
+}
