@@ -46,6 +46,7 @@ export function createResolver(options: CreateResolverOptions = {}): ResolverCli
   return new ResolverClient(connection.registry as Discovery, rest, connection.release);
 }
 
+export { type FileOptions, fileRegistry } from "./adapters/file.js";
 export { type HttpOptions, http } from "./adapters/http.js";
 export { staticRegistry } from "./adapters/static.js";
 export { adaptive } from "./balancer/adaptive.js";
