@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   server: ["model", "runtime", "wire", "registry"],
   testing: ["model", "runtime", "registry", "server"],
 };
-const ROOF = ["index.ts", "connect.ts", "cli"];
+const ROOF = ["index.ts", "connect.ts", "connect", "cli"];
 
 /** Each third-party package has one door. */
 const DOORS: Readonly<Record<string, RegExp>> = {

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterEach, describe, it } from "vitest";
 import { connect } from "../src/connect.js";
-import { DiscoveryError } from "../src/index.js";
+import { createAgent, DiscoveryError, type RegistryUpdate } from "../src/index.js";
+import { isRegistrar } from "../src/registry/registry.js";
 import { startBackend } from "./fakes/backend.js";
 
 const opened: { close(): Promise<unknown> }[] = [];
@@ -79,6 +84,33 @@ describe("connect", () => {
     assert.equal(name, "Eureka https://a:1/eureka/v2, https://b:8761/eureka/v2, https://c:2/eureka/v2");
   });
 
+  it("reads a file where a file: URL says, from here or from the root", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mcp-discovery-connect-"));
+    opened.push({ close: async () => rmSync(folder, { recursive: true }) });
+    const path = join(folder, "my services.json");
+    writeFileSync(path, '[{"service":"orders","host":"10.0.0.1","port":80}]');
+    for (const url of [
+      pathToFileURL(path).href,
+      `file:${relative(process.cwd(), path)}`,
+      `file:./${relative(".", path)}`,
+    ])
+      assert.equal((await list(url)).type, "reset", url);
+    assert.throws(
+      () => createAgent({ service: "orders", port: 80, registry: pathToFileURL(path).href }),
+      /UNSUPPORTED/,
+    );
+  });
+
+  it("takes several URLs for registries in the order of preference", async () => {
+    const { asked, port } = await start();
+    const url = `consul://127.0.0.1:9,consul://127.0.0.1:${port}, http://127.0.0.1:9`;
+    const { registry } = open(url);
+    assert.match(registry.name, /^Consul .*:9, else Consul .*, else registry /);
+    assert.ok(isRegistrar(registry));
+    await list(url);
+    assert.equal(asked.length, 1);
+  });
+
   for (const url of [
     "etcd://u:secret@h?tokem=secret",
     "etcd://h,/x?token=secret",
@@ -86,6 +118,9 @@ describe("connect", () => {
     "eureka://sam:secret@h?interval=3",
     "eureka://sam:secret@h?peers=b/eureka",
     "eureka:///eureka?peers=secret",
+    "file:services.json?token=secret",
+    "file://secret@host/services.json",
+    "http://h:1,nonsense://h?token=secret",
     "consul://h?token=secret&datacenter=eu",
     "consul://u:secret@h",
     "consul://h/v1?token=secret",
@@ -171,8 +206,8 @@ function open(url: string) {
   return connection;
 }
 
-async function list(url: string): Promise<void> {
+async function list(url: string): Promise<RegistryUpdate> {
   const { registry } = open(url);
   assert.ok("list" in registry);
-  await registry.list("orders", { signal: new AbortController().signal });
+  return registry.list("orders", { signal: new AbortController().signal });
 }

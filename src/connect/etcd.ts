@@ -1,0 +1,35 @@
+import { etcd } from "../adapters/etcd.js";
+import { invalid } from "../model/fields.js";
+import type { Registry } from "../registry/registry.js";
+import { knownKeys } from "../runtime/options.js";
+import { shownUrl } from "./shown-url.js";
+
+/** Where etcd listens for its clients unless told otherwise. */
+const ETCD_PORT = 2379;
+
+/** `etcd://user:password@a:2379,b:2379/prefix?token=…`; the environment is a better place for a token. */
+export function openEtcd(
+  path: string,
+  url: URL,
+  fromEnvironment: string | undefined,
+  hosts: readonly string[],
+): Registry {
+  const query = Object.fromEntries(url.searchParams);
+  knownKeys(path, query, ["token"]);
+  const scheme = url.protocol === "etcd:" ? "http" : "https";
+  const members = hosts.map((host) =>
+    URL.canParse(`${scheme}://${host}`) ? new URL(`${scheme}://${host}`) : undefined,
+  );
+  const isPlain = members.every((member) => member && member.pathname === "/" && member.username === "");
+  if (url.hostname === "" || !isPlain) {
+    throw invalid(path, shownUrl(url.href), "etcd://host:2379, or several hosts with commas between them");
+  }
+  const endpoints = members.map((member, index) => {
+    const port = /:\d+$/.exec(hosts[index] as string)?.[0] ?? `:${ETCD_PORT}`; // 80 and 443 are left out of a parsed one
+    return `${scheme}://${member?.hostname}${port}`;
+  });
+  const [username, password] = [url.username, url.password].map((text) => decodeURIComponent(text) || undefined);
+  const token = username === undefined ? (query["token"] ?? fromEnvironment) : undefined;
+  const prefix = /^\/?$/.test(url.pathname) ? {} : { prefix: `${url.pathname.replace(/\/$/, "")}/` };
+  return etcd({ endpoints, username, password, token, ...prefix });
+}
