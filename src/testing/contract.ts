@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Capabilities } from "../registry/registry.js";
+import { whileAwaited } from "../runtime/clock.js";
 import { FAULTS } from "./contract-faults.js";
 import {
   LEASES,
@@ -49,7 +50,7 @@ export function registryContract(
   has: ContractNeeds = {},
 ): readonly ContractCase[] {
   return storiesOf(has).flatMap((stories) =>
-    Object.entries(stories).map(([name, story]) => ({ name, run: () => told(make, story, has) })),
+    Object.entries(stories).map(([name, story]) => ({ name, run: () => whileAwaited(told(make, story, has)) })),
   );
 }
 
