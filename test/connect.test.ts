@@ -101,6 +101,14 @@ describe("connect", () => {
     );
   });
 
+  it("asks the name server a dns:// URL names", () => {
+    assert.equal(open("dns://127.0.0.1:5353/discovery.test").registry.name, "DNS 127.0.0.1:5353");
+    assert.equal(open("dns://[::1]/discovery.test?type=a&port=80&tcp=true").registry.name, "DNS [::1]:53");
+    assert.match(open("dns:///discovery.test").registry.name, /^DNS .+:\d+$/);
+    for (const url of ["dns://h", "dns://h/d?type=mx", "dns://h/d?type=a", "dns://h/d?tcp=1", "dns://u:p@h/d"])
+      assert.throws(() => open(url), /INVALID_OPTION/, url);
+  });
+
   it("takes several URLs for registries in the order of preference", async () => {
     const { asked, port } = await start();
     const url = `consul://127.0.0.1:9,consul://127.0.0.1:${port}, http://127.0.0.1:9`;

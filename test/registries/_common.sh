@@ -61,17 +61,20 @@ apt_private() {          # apt_private ROOT ARGS...: apt-get against private sta
     -o Acquire::Retries=3 -o APT::Update::Post-Invoke= -o APT::Update::Post-Invoke-Success= \
     -o DPkg::Post-Invoke= ${APT_SOURCE_ARGS[@]+"${APT_SOURCE_ARGS[@]}"} "$@"
 }
-apt_prepare() {          # apt_prepare SUITE: sets APT_ROOT, APT_SOURCE_ARGS; updates lists once a day
+apt_prepare() {          # apt_prepare SUITE|native: sets APT_ROOT, APT_SOURCE_ARGS; updates lists once a day
   local suite="$1" site
   command -v apt-get >/dev/null && command -v dpkg >/dev/null || unavailable "apt-get and dpkg are not on this machine"
   APT_ROOT="$REGISTRY_CACHE/apt/$suite"
   mkdir -p "$APT_ROOT/lists/partial" "$APT_ROOT/cache" "$APT_ROOT/archives/partial"
   if command -v flock >/dev/null; then exec 8>"$APT_ROOT/lock"; flock 8; fi   # one user of these lists at a time
-  [ -r "$APT_KEYRING" ] || unavailable "no Debian archive keyring at $APT_KEYRING"
-  site="$(mirror_site)"
-  [ -n "$site" ] || unavailable "apt on this machine names no Debian mirror"
-  printf 'deb [signed-by=%s] %s %s main\n' "$APT_KEYRING" "$site" "$suite" >"$APT_ROOT/sources.list"
-  APT_SOURCE_ARGS=(-o Dir::Etc::sourcelist="$APT_ROOT/sources.list" -o Dir::Etc::sourceparts=/dev/null)
+  APT_SOURCE_ARGS=()
+  if [ "$suite" != native ]; then
+    [ -r "$APT_KEYRING" ] || unavailable "no Debian archive keyring at $APT_KEYRING"
+    site="$(mirror_site)"
+    [ -n "$site" ] || unavailable "apt on this machine names no Debian mirror"
+    printf 'deb [signed-by=%s] %s %s main\n' "$APT_KEYRING" "$site" "$suite" >"$APT_ROOT/sources.list"
+    APT_SOURCE_ARGS=(-o Dir::Etc::sourcelist="$APT_ROOT/sources.list" -o Dir::Etc::sourceparts=/dev/null)
+  fi
   if [ -z "$(find "$APT_ROOT/lists" -maxdepth 1 -name '*_Packages*' -mtime -1 -print -quit)" ]; then
     say "$SELF: reading the package list of $suite"
     apt_private "$APT_ROOT" update >"$APT_ROOT/update.log" 2>&1 || true
@@ -86,6 +89,16 @@ fetch_debs() {
   local tmp="$dest.tmp.$$"; rm -rf "$tmp"; mkdir -p "$tmp/debs" "$tmp/root"
   ( cd "$tmp/debs" && apt_private "$APT_ROOT" download "$@" >../download.log 2>&1 ) ||
     { local why; why="$(tail -1 "$tmp/download.log" | sed 's#[a-z]*://[^ ]*#(mirror)#g')"; rm -rf "$tmp"; say "$SELF: $suite: $why"; return 1; }
+  exec 8>&-
+  unpack_into "$tmp" "$dest"
+}
+# fetch_with_deps DEST PACKAGE: a package of this machine's own release and whatever it needs that is not installed
+fetch_with_deps() {
+  local dest="$1"; shift
+  apt_prepare native
+  local tmp="$dest.tmp.$$"; rm -rf "$tmp"; mkdir -p "$tmp/debs/partial" "$tmp/root"
+  apt_private "$APT_ROOT" -o Dir::Cache::archives="$tmp/debs" -y --no-install-recommends --download-only install "$@" >"$tmp/download.log" 2>&1 ||
+    { local why; why="$(tail -1 "$tmp/download.log" | sed 's#[a-z]*://[^ ]*#(mirror)#g')"; rm -rf "$tmp"; say "$SELF: $why"; return 1; }
   exec 8>&-
   unpack_into "$tmp" "$dest"
 }
