@@ -105,6 +105,23 @@ describe("merge, for readers", () => {
     assert.equal(service.instances().length, 0);
   });
 
+  it("keeps whoever leaves one registry for another, and tells why the last one let go", async () => {
+    const { first, second, both, signal } = start();
+    const options = { ttlMs: 3_600_000, signal };
+    const [one, two] = [
+      await first.registry.register(orders(1)[0]!, options),
+      await second.registry.register(orders(1)[0]!, options),
+    ];
+    const updates = both.watch!("orders", { signal })[Symbol.asyncIterator]();
+    await updates.next();
+    await first.registry.deregister(one, { signal });
+    const { value: kept } = await updates.next();
+    assert.deepEqual([kept.upserted.length, kept.removed], [1, []]);
+    await second.registry.deregister(two, { signal });
+    const { value: gone } = await updates.next();
+    assert.deepEqual(gone.removed, [{ id: "orders@10.0.0.1:1", reason: "deregistered" }]);
+  });
+
   it("hands a reader that was asleep one list in place of a hundred changes", async () => {
     const { clock, second, both, signal } = start();
     const updates = both.watch!("orders", { signal })[Symbol.asyncIterator]();
