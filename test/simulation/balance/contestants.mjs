@@ -1,0 +1,13 @@
+import { adaptive, latencyWeighted, leastRequests, random, roundRobin } from "../../../dist/index.js";
+import { peakEwma } from "./peak-ewma.mjs";
+
+/** Each makes what one client needs: a balancer, and for those that keep their own books two functions to be told. */
+export const CONTESTANTS = {
+  "round-robin": () => ({ balancer: roundRobin() }),
+  random: () => ({ balancer: random() }),
+  "least-requests": () => ({ balancer: leastRequests() }),
+  "latency law, bare": () => ({ balancer: latencyWeighted({ selection: "proportional" }) }),
+  "Finagle's PeakEWMA": peakEwma,
+  "latency-weighted": () => ({ balancer: latencyWeighted() }),
+  adaptive: () => ({ balancer: adaptive() }),
+};
