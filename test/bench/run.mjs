@@ -1,10 +1,10 @@
-// Benchmarks as ratios within one run: npm run bench -- pick | request | register | list | notify | cold
+// Benchmarks as ratios within one run: npm run bench -- pick | request | register | list | notify | cold | balance
 // Every contestant runs in a process of its own; rounds are the outer loop, so that a slow moment hits all alike.
 import { fork } from "node:child_process";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 
-const AREAS = ["pick", "request", "register", "list", "notify", "cold"];
+const AREAS = ["pick", "request", "register", "list", "notify", "cold", "balance"];
 const ROUNDS = 3;
 
 const asked = process.argv.slice(2).filter((each) => !each.startsWith("-"));
@@ -19,7 +19,8 @@ console.log(
 for (const area of asked.length > 0 ? asked : AREAS) await bench(area);
 
 async function bench(area) {
-  const { contestants, unit, reference, note } = await import(`./${area}.mjs`);
+  const { contestants, unit, reference, note, print } = await import(`./${area}.mjs`);
+  if (print) return print(); // figures of another kind than ratios
   const best = new Map();
   for (let round = 0; round < ROUNDS; round++) {
     for (const name of Object.keys(contestants)) {

@@ -1,5 +1,5 @@
-import { ANYWHERE } from "../../../dist/consumer/routing.js";
 import { Rotation } from "../../../dist/consumer/rotation.js";
+import { ANYWHERE } from "../../../dist/consumer/routing.js";
 import { EJECTION } from "../../../dist/endpoint/ejection.js";
 
 /** Nobody is ever ejected: a balancer is then judged by itself. */

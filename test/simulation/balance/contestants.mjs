@@ -6,7 +6,7 @@ export const CONTESTANTS = {
   "round-robin": () => ({ balancer: roundRobin() }),
   random: () => ({ balancer: random() }),
   "least-requests": () => ({ balancer: leastRequests() }),
-  "latency law, bare": () => ({ balancer: latencyWeighted({ selection: "proportional" }) }),
+  "the bare law": () => ({ balancer: latencyWeighted({ selection: "proportional" }) }),
   "Finagle's PeakEWMA": peakEwma,
   "latency-weighted": () => ({ balancer: latencyWeighted() }),
   adaptive: () => ({ balancer: adaptive() }),

@@ -65,7 +65,8 @@ class Notes {
   picked(place, now) {
     if (this.#joinsAt === undefined || now < this.#joinsAt) return;
     const second = Math.floor((now - this.#joinsAt) / 1_000);
-    const picks = (this.#picks[second] ??= { all: 0, newest: 0 });
+    this.#picks[second] ??= { all: 0, newest: 0 };
+    const picks = this.#picks[second];
     picks.all++;
     if (place === this.#newest) picks.newest++;
   }

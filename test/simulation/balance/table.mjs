@@ -1,0 +1,31 @@
+import { CONTESTANTS } from "./contestants.mjs";
+import { SCENARIOS } from "./scenarios.mjs";
+import { play } from "./world.mjs";
+
+/**
+ * Plays scenarios with contestants, each with every seed, and keeps the median of each figure.
+ *
+ * @returns by scenario: what it is, and by contestant its figures
+ */
+export function tableOf({
+  scenarios = Object.keys(SCENARIOS),
+  contestants = Object.keys(CONTESTANTS),
+  seeds,
+  played = () => {},
+}) {
+  const table = {};
+  for (const id of scenarios) {
+    const figures = {};
+    for (const name of contestants) {
+      figures[name] = medians(seeds.map((seed) => play(SCENARIOS[id], CONTESTANTS[name], seed)));
+    }
+    table[id] = { what: SCENARIOS[id].what, figures };
+    played(id, table[id]);
+  }
+  return table;
+}
+
+function medians(runs) {
+  const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+  return Object.fromEntries(Object.keys(runs[0]).map((key) => [key, middle(runs.map((run) => run[key]))]));
+}
