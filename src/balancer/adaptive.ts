@@ -1,5 +1,5 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
-import type { SharedLoad } from "../endpoint/shared-load.js";
+import { SharedLoad } from "../endpoint/shared-load.js";
 import { Xorshift32 } from "../runtime/random.js";
 import type { Balancer, PickContext, Picker } from "./balancer.js";
 import { burdensOf, DRAWS, drawable, placesOf, untried, wasTried } from "./members.js";
@@ -33,6 +33,8 @@ class AdaptivePicker implements Picker {
   readonly #newcomers: Newcomers;
   #members: readonly Endpoint[] = [];
   #places: Uint32Array = new Uint32Array(0);
+  /** By index, where its cost is in `SharedLoad.ranks`. */
+  #ranksAt: Uint32Array = new Uint32Array(0);
   /** By how much a request in flight counts at each member: less where the weight is more. */
   #burdens: Float64Array = new Float64Array(0);
   #shared: SharedLoad | undefined = undefined;
@@ -50,6 +52,7 @@ class AdaptivePicker implements Picker {
     const members = drawable(usable);
     this.#members = members;
     this.#places = placesOf(members);
+    this.#ranksAt = this.#places.map(SharedLoad.rankAt);
     this.#burdens = burdensOf(members);
     this.#draw.update(members);
     this.#shared = members[0]?.load.shared;
@@ -73,32 +76,35 @@ class AdaptivePicker implements Picker {
       const newcomer = this.#newcomers.onTrial(shared.now);
       if (newcomer !== undefined) return newcomer;
     }
-    return this.#members[this.#weighted ? this.#bestByWeight(shared) : this.#best(shared.costs)];
+    return this.#members[this.#weighted ? this.#bestByWeight(shared) : this.#best(shared.ranks)];
   }
 
-  #best(costs: Float64Array): number {
+  /** Without a branch that depends on what was drawn: `(b - a) >> 31` has all bits set if b is less, and none if not. */
+  #best(ranks: Int32Array): number {
     const random = this.#random;
-    const places = this.#places;
-    const count = places.length;
-    if (count <= COMPARE_ALL) return this.#bestOfAll(costs);
+    const ranksAt = this.#ranksAt;
+    const count = ranksAt.length;
+    if (count <= COMPARE_ALL) return this.#bestOfAll(ranks);
     const first = random.below(count);
-    let second = random.below(count - 1);
-    if (second >= first) second++;
+    const other = random.below(count - 1);
+    const second = other + 1 + ((other - first) >> 31); // never the first again
     const third = random.below(count);
-    const a = costs[places[first]!]!;
-    const b = costs[places[second]!]!;
-    const c = costs[places[third]!]!;
-    if (a <= b) return a <= c ? first : third;
-    return b <= c ? second : third;
+    const a = ranks[ranksAt[first]!]!;
+    const b = ranks[ranksAt[second]!]!;
+    const c = ranks[ranksAt[third]!]!;
+    const isSecond = (b - a) >> 31;
+    const better = first ^ ((first ^ second) & isSecond);
+    const rank = a ^ ((a ^ b) & isSecond);
+    return better ^ ((better ^ third) & ((c - rank) >> 31));
   }
 
-  #bestOfAll(costs: Float64Array): number {
-    const places = this.#places;
-    const start = this.#random.below(places.length);
+  #bestOfAll(ranks: Int32Array): number {
+    const ranksAt = this.#ranksAt;
+    const start = this.#random.below(ranksAt.length);
     let best = start;
-    for (let step = 1; step < places.length; step++) {
-      const index = (start + step) % places.length;
-      if (costs[places[index]!]! < costs[places[best]!]!) best = index;
+    for (let step = 1; step < ranksAt.length; step++) {
+      const index = (start + step) % ranksAt.length;
+      if (ranks[ranksAt[index]!]! < ranks[ranksAt[best]!]!) best = index;
     }
     return best;
   }

@@ -33,5 +33,5 @@ function cell({ p99, p999, errors }) {
 }
 
 function more({ meanMs, halfShareS }) {
-  return `mean ${meanMs.toFixed(1)}${halfShareS === undefined ? "" : `; half of its share after ${halfShareS ?? "∞"} s`}`;
+  return `mean ${meanMs.toFixed(1)}${halfShareS === undefined ? "" : `; half of its share after ${halfShareS} s`}`;
 }

@@ -89,6 +89,7 @@ export const SCENARIOS = {
   E9: {
     what: "a tenth joins, ten times slower until it has served 300",
     perSecond: 1_200,
+    seconds: 100,
     joinsAt: 20_000,
     stage({ servers }) {
       servers[9].cold = { slowness: 10, requests: 300 };

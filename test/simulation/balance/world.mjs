@@ -84,7 +84,7 @@ class Notes {
     };
   }
 
-  /** When the newcomer first had half of its fair share for three seconds together. */
+  /** When the newcomer first had half of its fair share for three seconds together; if never, the rest of the run. */
   #halfShareS() {
     const fair = 1 / (this.#newest + 1);
     for (let second = 2; second < this.#picks.length; second++) {
@@ -93,6 +93,6 @@ class Notes {
       const newest = window.reduce((sum, each) => sum + each.newest, 0);
       if (newest >= (all * fair) / 2) return second - 1;
     }
-    return Number.POSITIVE_INFINITY;
+    return this.#picks.length;
   }
 }
