@@ -48,7 +48,9 @@ export class Rotation implements EndpointWatcher {
   #balancer: Balancer;
   #picker: Picker;
   #shadow: Shadow | undefined;
-  #plain = true;
+  /** The picker itself, or whoever heeds more than the picker does: settled on change, so that a pick need not ask. */
+  #chooser: Pick<Picker, "pick">;
+  readonly #careful = { pick: (context: PickContext | undefined) => this.#chooseCarefully(context) };
   #usesKey = false;
   #parked = false;
   #firstAt = Number.POSITIVE_INFINITY;
@@ -77,6 +79,7 @@ export class Rotation implements EndpointWatcher {
     });
     this.#balancer = balancer;
     this.#picker = this.#newPicker(balancer);
+    this.#chooser = this.#picker;
     this.#settle();
   }
 
@@ -105,7 +108,7 @@ export class Rotation implements EndpointWatcher {
 
   /** Whose turn it is; undefined if nobody is usable who was not tried. Allocates nothing. */
   choose(context: PickContext | undefined): Endpoint | undefined {
-    return this.#plain ? this.#picker.pick(context) : this.#chooseCarefully(context);
+    return this.#chooser.pick(context);
   }
 
   /** Changes the balancer; endpoints keep everything measured. */
@@ -185,7 +188,8 @@ export class Rotation implements EndpointWatcher {
   #settle(): void {
     const isLimited = this.#limit !== Number.POSITIVE_INFINITY;
     this.#usesKey = this.#balancer.usesKey !== false || this.#shadow?.usesKey === true;
-    this.#plain = this.#parked || (!isLimited && !this.#outliers.onTrial && !this.#shadow);
+    const isPlain = this.#parked || (!isLimited && !this.#outliers.onTrial && !this.#shadow);
+    this.#chooser = isPlain ? this.#picker : this.#careful;
   }
 
   /** The next call to a service with somebody on trial is the trial; if it fails, it goes on elsewhere. */

@@ -5,6 +5,8 @@ import { type SharedLoad, UNTRIED } from "./shared-load.js";
 const LATENCY_SHARE = 0.3;
 /** Weight of the newest outcome in the success rate. */
 const OUTCOME_SHARE = 0.1;
+/** From this rate on a success changes nothing that matters: a hundred in a row, and it need not be worked out again. */
+const FLAWLESS = 0.99999;
 /** Nobody is written off: who always failed still gets a trickle that may prove better days. */
 const MIN_SUCCESS_RATE = 0.05;
 /** An older estimate keeps at most this share when a faster sample comes in. */
@@ -18,13 +20,14 @@ const MIN_MS = 0.05;
  * What this process has measured of one endpoint. It belongs to the endpoint, not to a balancer: a change of balancer
  * keeps it, and every balancer finds in it what it goes by.
  *
- * Fields that will hold fractions start as fractions: V8 then keeps them in place and allocates nothing.
+ * Fields that will hold fractions start as fractions, not as undefined or 0: V8 then keeps them in place and allocates
+ * nothing.
  */
 export class Load {
   /** What all endpoints of the service have in common. */
   readonly shared: SharedLoad;
   /** Where in its arrays our numbers are. */
-  readonly place: number;
+  readonly place: number = 0;
   /** Calls begun of which nothing was heard yet. */
   waiting = 0;
   /** Calls ever begun. */
@@ -39,6 +42,8 @@ export class Load {
   peakMs = -0.5;
   /** Share of recent calls that succeeded, 0.05 to 1. */
   successRate = 0.999999999;
+  /** By how much failures raise the score: 1 ÷ success rate⁴. */
+  #handicap = 1.000000001;
   #grownAt = 1.000000001;
   #grownIn = 0;
   #silentSince = -0.5;
@@ -58,10 +63,12 @@ export class Load {
     const { shared, place } = this;
     shared.tick(now);
     shared.inFlight++;
-    shared.inFlights[place]!++;
+    const inFlight = shared.inFlights[place]! + 1;
+    shared.inFlights[place] = inFlight;
     this.calls++;
     if (this.waiting++ === 0) this.#silentSince = now;
-    this.#score(this.peakMs < 0 ? Number.POSITIVE_INFINITY : shared.scores[place]!); // one first try at a time: it may be slow
+    if (this.peakMs < 0) shared.scores[place] = Number.POSITIVE_INFINITY; // one first try at a time: it may be slow
+    shared.costs[place] = shared.scores[place]! * (inFlight + 1);
   }
 
   /** @param latencyMs negative when it was not measured or must not count */
@@ -75,8 +82,7 @@ export class Load {
     this.#silentSince = now;
     const succeeded = outcome === "success";
     if (!succeeded) this.failures++;
-    const rate = this.successRate + OUTCOME_SHARE * ((succeeded ? 1 : 0) - this.successRate);
-    this.successRate = Math.max(rate, MIN_SUCCESS_RATE);
+    if (!succeeded || this.successRate < FLAWLESS) this.#judge(succeeded);
     if (latencyMs >= 0 && outcome !== "refused") this.#sample(latencyMs, succeeded);
     this.#rescore();
   }
@@ -110,7 +116,16 @@ export class Load {
     this.rawMs = -0.5;
     this.peakMs = -0.5;
     this.successRate = 0.999999999;
+    this.#handicap = 1.000000001;
     this.#score(UNTRIED);
+  }
+
+  /** Success to the fourth power, as balancers that must not be drawn to fast failures need it (measured: 44 → 0.4 %). */
+  #judge(succeeded: boolean): void {
+    const rate = this.successRate + OUTCOME_SHARE * ((succeeded ? 1 : 0) - this.successRate);
+    this.successRate = Math.max(rate, MIN_SUCCESS_RATE);
+    const square = this.successRate * this.successRate;
+    this.#handicap = 1 / (square * square);
   }
 
   #sample(latencyMs: number, succeeded: boolean): void {
@@ -148,9 +163,7 @@ export class Load {
     shared.costs[place] = score * (shared.inFlights[place]! + 1);
   }
 
-  /** Success to the fourth power, as balancers that must not be drawn to fast failures need it (measured: 44 → 0.4 %). */
   #scoreOf(ms: number): number {
-    const square = this.successRate * this.successRate;
-    return (this.shared.growth * Math.max(ms, MIN_MS)) / (square * square);
+    return this.shared.growth * Math.max(ms, MIN_MS) * this.#handicap;
   }
 }

@@ -24,7 +24,7 @@ export const UNTRIED = 1e-300;
  */
 export class SharedLoad {
   /** The last moment a call began or was settled, in milliseconds. */
-  now: number;
+  now = 0.5; // a double from the start, and never undefined: see `Load`
   /** When the first endpoint of the service was seen: who came later is a newcomer. */
   readonly startedAt: number;
   /** Calls in flight, of all endpoints together. */
@@ -54,7 +54,7 @@ export class SharedLoad {
   #taken = 0;
 
   constructor(now: number) {
-    this.now = now + 0.000001; // a double from the start: see `Load`
+    this.now = now + 0.000001;
     this.startedAt = now;
   }
 
