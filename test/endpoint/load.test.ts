@@ -15,6 +15,19 @@ describe("Load", () => {
     assert.ok(Math.abs(endpoint!.load.latencyMs - 430) < 1e-9);
   });
 
+  it("ranks costs as whole numbers in the order of the costs, also after its arrays have grown", () => {
+    const costs = [1e-300, 0.05, 0.0500001, 7, 7.00001, 1e9, 1e125, Number.POSITIVE_INFINITY];
+    const shared = new SharedLoad(0);
+    crowd(40, undefined, shared);
+    for (const [index, cost] of costs.entries()) shared.costs[30 + index] = cost;
+    const ranks = costs.map((_, index) => shared.ranks[SharedLoad.rankAt(30 + index)] as number);
+    assert.deepEqual(
+      ranks,
+      [...ranks].sort((a, b) => a - b),
+    );
+    assert.equal(new Set(ranks).size, costs.length);
+  });
+
   it("learns no latency from one that only ever failed fast", () => {
     const [endpoint] = crowd(1);
     call(endpoint!, 1, 1_000, "failure");
