@@ -30,13 +30,19 @@ export function http(options: HttpOptions): Registry {
     origin: url,
     headers: token ? { authorization: `Bearer ${token}` } : {},
   };
-  const client = httpClient(reached);
-  const held = httpClient(reached); // deregistrations that wait must not take the sockets of beats and acknowledgements
+  const host = URL.canParse(url) ? new URL(url).hostname : undefined;
+  return httpOver(() => httpClient(reached), reached.name, host);
+}
+
+/** The same over clients that somebody else makes: how the simulation puts its own network under it. */
+export function httpOver(connect: () => HttpClient, name: string, host: string | undefined): Registry {
+  const client = connect();
+  const held = connect(); // deregistrations that wait must not take the sockets of beats and acknowledgements
   const watch = new SharedWatch(client);
 
   return {
-    name: reached.name,
-    host: URL.canParse(url) ? new URL(url).hostname : undefined,
+    name,
+    host,
     capabilities: {
       watch: "stream",
       lease: "heartbeat",

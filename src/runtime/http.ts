@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { buildConnector, Pool } from "undici";
+import { buildConnector, type Dispatcher, Pool } from "undici";
 import { DiscoveryError } from "../model/errors.js";
 import { invalid } from "../model/fields.js";
 import { adviceFor } from "./http-advice.js";
@@ -55,14 +55,13 @@ export interface HttpClient {
   close(): Promise<void>;
 }
 
+/** What carries requests: undici's pool, or the simulation's network. */
+export type Carrier = Pick<Dispatcher, "request" | "destroy">;
+
 /** @throws {DiscoveryError} `INVALID_OPTION` if `origin` is no HTTP origin */
-export function httpClient({ name, origin, headers = {}, connections = CONNECTIONS }: HttpClientOptions): HttpClient {
-  const pool = new Pool(originOf(name, origin), {
-    connections,
-    connect: unreferenced,
-    headersTimeout: 0, // undici's own timers tick once a second: every deadline here is the caller's signal
-    bodyTimeout: 0,
-  });
+export function httpClient(options: HttpClientOptions, carrier?: Carrier): HttpClient {
+  const { name, origin, headers = {} } = options;
+  const pool = carrier ?? poolTo(originOf(name, origin), options.connections ?? CONNECTIONS);
 
   const send = async (
     request: HttpRequest,
@@ -114,6 +113,15 @@ export function httpClient({ name, origin, headers = {}, connections = CONNECTIO
 function contentOf({ body, form }: HttpRequest): { readonly type?: string; readonly text?: string } {
   if (form) return { type: "application/x-www-form-urlencoded", text: String(new URLSearchParams(form)) };
   return body === undefined ? {} : { type: "application/json", text: JSON.stringify(body) };
+}
+
+function poolTo(origin: string, connections: number): Pool {
+  return new Pool(origin, {
+    connections,
+    connect: unreferenced,
+    headersTimeout: 0, // undici's own timers tick once a second: every deadline here is the caller's signal
+    bodyTimeout: 0,
+  });
 }
 
 function originOf(name: string, origin: string): string {
