@@ -138,10 +138,13 @@ export class Refresh {
     try {
       const updates = source.watch?.(service, { since: membership.position, signal: cut.signal });
       const iterator = updates?.[Symbol.asyncIterator]();
+      let applied: number | undefined = this.#applied;
       while (iterator) {
         const { value: update, done } = await this.#beforeItIsQuiet(() => iterator.next());
         if (done) throw new DiscoveryError("UNAVAILABLE", `The watch of ${service} ended`, { service });
-        if (this.#apply(update)) await this.#listAgain();
+        const late = applied !== undefined && applied !== this.#applied && update.type !== "current";
+        applied = undefined;
+        if (late || this.#apply(update)) await this.#listAgain(); // late: a pull was faster than its first word
       }
     } finally {
       this.#scope.signal.removeEventListener("abort", abort);
