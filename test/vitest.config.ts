@@ -49,7 +49,7 @@ export default defineConfig({
           name: "simulation",
           include: ["test/simulation/**/*.sim.ts"],
           fileParallelism: false,
-          testTimeout: 180_000,
+          testTimeout: 900_000,
         },
       },
     ],

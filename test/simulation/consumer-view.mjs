@@ -1,0 +1,126 @@
+import { WALL_START } from "./process.mjs";
+
+const PICKABLE = new Set(["healthy", "unstable", "draining", "failed"]);
+
+/** One service as one consumer sees it, held against the truth. */
+export class ConsumerView {
+  #world;
+  #checks;
+  #node;
+  #service;
+  #snapshot;
+  /** What it shows: id to `{ key, registeredAt }`. */
+  #seen = new Map();
+  #dropped = new Set();
+  #heard = 0;
+  #isSpokenTo = false;
+
+  constructor(world, checks, node, service) {
+    this.#world = world;
+    this.#checks = checks;
+    this.#node = node;
+    this.#service = service;
+    this.process = node.process;
+    this.#snapshot = service.snapshot;
+  }
+
+  get #name() {
+    return `${this.#node.host} (${this.#service.name})`;
+  }
+
+  /** C-1: whoever knows somebody can always pick somebody. */
+  pick() {
+    const { instances } = this.#service.snapshot;
+    try {
+      const selection = this.#service.pickNow();
+      const { id } = selection.instance;
+      const provider = this.#world.providers.find((each) => each.id === id);
+      selection.report(provider?.life?.process.isAlive ? (provider.isUp ? "success" : "failure") : "refused");
+      selection.release();
+    } catch (error) {
+      if (!instances.some(({ status }) => PICKABLE.has(status))) return;
+      this.#checks.fail("C-1", `${this.#name} knows ${instances.length} instances and picked none: ${error.message}`);
+    }
+  }
+
+  settled() {
+    const { snapshot } = this.#service;
+    this.#isSpokenTo = this.process.heard !== this.#heard;
+    this.#heard = this.process.heard;
+    if (snapshot === this.#snapshot) return;
+    this.#snapshot = snapshot;
+    const shown = new Set();
+    const addresses = new Set();
+    for (const instance of snapshot.instances) {
+      shown.add(instance.id);
+      addresses.add(instance.host);
+      this.#shows(instance);
+    }
+    if (addresses.size < snapshot.instances.length) {
+      this.#checks.fail("P-8", `${this.#name} sees two records of one address`);
+    }
+    for (const id of this.#seen.keys()) if (!shown.has(id)) this.#drops(id);
+  }
+
+  /** Every living provider is there, as its present life. */
+  mustSeeTheLiving(act) {
+    for (const provider of this.#mine()) {
+      if (!this.#sees(provider)) this.#checks.fail("L-3", `${act}: ${this.#name} does not see ${provider.host}`);
+    }
+  }
+
+  /** The same as the registry's own list, and nothing in doubt. */
+  mustAgree(act, registry) {
+    const { instances, suspects, warming, stale, epoch } = this.#service.snapshot;
+    const fail = (text) => this.#checks.fail("L-4", `${act}: ${this.#name} ${text}`);
+    const mine = [...registry.listed.values()].filter(({ instance }) => instance.service === this.#service.name);
+    if (suspects.length > 0) fail(`still doubts ${suspects}`);
+    if (warming || stale) fail(`still thinks the registry ${warming ? "warms up" : "is away"}`);
+    if (epoch !== registry.memory.epoch) fail(`still lives in epoch ${epoch}`);
+    if (instances.length !== mine.length) fail(`sees ${instances.length} of ${mine.length}`);
+    for (const { instance } of mine) {
+      const seen = instances.find(({ id }) => id === instance.id);
+      if (!seen || seen.incarnation !== instance.incarnation) fail(`sees another life of ${instance.id}`);
+      else if (seen.weight !== instance.weight || seen.status !== instance.status)
+        fail(`sees ${instance.id} as it was`);
+    }
+  }
+
+  #mine() {
+    return this.#world.providers.filter(({ service, isUp }) => isUp && service === this.#service.name);
+  }
+
+  #sees({ id, lives }) {
+    const instance = this.#service.snapshot.instances.find((each) => each.id === id);
+    return instance?.metadata.life === String(lives);
+  }
+
+  #shows({ id, incarnation, registeredAt }) {
+    const key = `${id}#${incarnation}@${registeredAt}`;
+    const before = this.#seen.get(id);
+    if (before?.key === key) return;
+    if (this.#dropped.has(key)) this.#checks.fail("R-5", `${this.#name} shows ${key} again after it had gone`);
+    if (before && before.registeredAt > registeredAt) {
+      this.#checks.fail("R-5", `${this.#name} went back from ${before.key} to ${key}`);
+    }
+    if (before) this.#dropped.add(before.key);
+    this.#seen.set(id, { key, registeredAt });
+    this.#world.note(`${this.#node.host} sees ${key}`);
+  }
+
+  /** R-3: nobody is dropped without the registry's word for it, and never while it is silent (C-1). */
+  #drops(id) {
+    const { key, registeredAt } = this.#seen.get(id);
+    this.#seen.delete(id);
+    this.#dropped.add(key);
+    this.#world.note(`${this.#node.host} drops ${key}`);
+    if (!this.#isSpokenTo) {
+      this.#checks.fail("C-1", `${this.#name} dropped ${key} although nobody said a word`);
+    }
+    const removedAt = this.#world.removals.get(id);
+    if (removedAt !== undefined && removedAt >= registeredAt - WALL_START) return; // the registry said why
+    const missingSince = this.#checks.registry.missingSince(id);
+    if (missingSince !== undefined && this.#world.now - missingSince >= this.#world.ttlMs - 1) return;
+    this.#checks.fail("R-3", `${this.#name} dropped ${key}, which nobody had removed`);
+  }
+}

@@ -1,0 +1,13 @@
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+/** The library as it was built into `dist`: everything of it is real, down to the HTTP adapter and the server's routes. */
+export async function loadLibrary(dist) {
+  const load = (path) => import(pathToFileURL(join(dist, path)).href);
+  const { createAgent, createResolver, memoryRegistry } = await load("index.js");
+  const { createRegistryServer } = await load("server/index.js");
+  const { sleepOn } = await load("runtime/clock.js");
+  const { httpClient } = await load("runtime/http.js");
+  const { httpOver } = await load("adapters/http.js");
+  return { createAgent, createResolver, memoryRegistry, createRegistryServer, sleepOn, httpClient, httpOver };
+}

@@ -1,0 +1,200 @@
+import { carrierOf } from "./carrier.mjs";
+import { Process } from "./process.mjs";
+
+export const REGISTRY = "r";
+/** How long a registry says that it warms up, in milliseconds: the library's default. */
+export const WARMING_MS = 30_000;
+
+/** A registry as a process sees it: the real adapter over the simulated network. */
+function registryFor(world, process) {
+  const { httpOver, httpClient } = world.library;
+  const client = httpClient({ name: "registry", origin: "http://r" }, carrierOf(world.network, process, REGISTRY));
+  return httpOver(client, "registry");
+}
+
+/** The registry's host: one process after the other, each with the real server on the real memory. */
+export class RegistryNode {
+  process;
+  memory;
+  bootedAt = 0;
+  #world;
+  #lives = 0;
+  #listener;
+
+  constructor(world) {
+    this.#world = world;
+  }
+
+  get isUp() {
+    return this.process.isRunning && this.#world.network.at(REGISTRY) === this.#listener;
+  }
+
+  /** Starts with an empty memory. */
+  boot() {
+    const { library, scheduler, network, checks } = this.#world;
+    this.process = new Process(scheduler, REGISTRY, library.sleepOn);
+    const { clock } = this.process;
+    this.memory = library.memoryRegistry({ clock, epoch: `e${++this.#lives}` });
+    this.bootedAt = scheduler.now;
+    checks.booted(this);
+    this.#serve();
+    network.count(this.#lives > 1 ? "registry empty" : "boot");
+  }
+
+  /** Ends; its host refuses, or swallows what comes. */
+  crash(answer) {
+    this.process.kill();
+    this.#drop(answer);
+  }
+
+  /** As a crash, but what it knows is kept: its memory stands still until it is back. */
+  crashKeeping(answer) {
+    this.process.pause();
+    this.#drop(answer);
+  }
+
+  /** Back with what it knew. */
+  bootKept() {
+    this.#serve();
+    this.process.resume();
+    this.#world.network.count("registry kept");
+  }
+
+  #serve() {
+    const { library, network } = this.#world;
+    const { process, memory } = this;
+    const server = library.createRegistryServer({ registry: memory, clock: process.clock });
+    const handle = (request, response) => server.handle(request, response);
+    this.#listener = { process, handle, connections: new Set() };
+    network.listen(REGISTRY, this.#listener);
+  }
+
+  #drop(answer) {
+    this.#world.network.listen(REGISTRY, answer);
+    for (const exchange of [...this.#listener.connections]) {
+      if (answer === "refuses") exchange.reset("ECONNRESET");
+      else exchange.response?.closed();
+    }
+    this.#listener.connections.clear();
+  }
+}
+
+/** A provider's place: the same address for one life after the other. */
+export class ProviderNode {
+  /** The present life, if any: `{ process, agent, stopped, id }`. */
+  life;
+  lives = 0;
+  #world;
+
+  constructor(world, index, service, ttlMs) {
+    this.#world = world;
+    this.host = `p${index}`;
+    this.address = `10.0.${index >> 8}.${index & 255}`;
+    this.service = service;
+    this.ttlMs = ttlMs;
+  }
+
+  get id() {
+    return `${this.service}@${this.address}:8080`;
+  }
+
+  get isUp() {
+    return this.life?.process.isRunning === true && !this.life.stopped;
+  }
+
+  start() {
+    const { library, scheduler, seed } = this.#world;
+    const process = new Process(scheduler, this.host, library.sleepOn);
+    const dice = this.#world.dice(`${this.host}/${++this.lives}`, seed);
+    const agent = library.createAgent({
+      service: this.service,
+      host: this.address,
+      port: 8080,
+      ttlMs: this.ttlMs,
+      metadata: { life: String(this.lives) },
+      registry: registryFor(this.#world, process),
+      clock: process.clock,
+      random: dice.fraction,
+    });
+    for (const event of ["registered", "registerFailed", "beatMissed", "lost", "conflict"]) {
+      agent.on(event, (told) => this.#world.note(`${this.host} ${event} ${told.cause?.message ?? ""}`));
+    }
+    const life = { process, agent, stopped: false, id: this.id, host: this.host };
+    process.owner = life;
+    this.life = life;
+    this.#world.note(`${this.host} starts, life ${this.lives}`);
+    agent.start({ signal: this.#world.over }).catch((error) => {
+      if (!life.stopped) this.#world.refused(this.host, error);
+    });
+    return life;
+  }
+
+  /** Leaves as one should; its process ends when that is over. */
+  stop() {
+    const { life } = this;
+    if (!life?.process.isAlive) return;
+    life.stopped = true;
+    this.#world.note(`${this.host} stops`);
+    this.life = undefined;
+    void life.agent.stop().then(() => life.process.kill());
+  }
+
+  kill() {
+    this.#world.note(`${this.host} is killed`);
+    this.life?.process.kill();
+    this.life = undefined;
+    this.#world.network.count("provider crash");
+  }
+
+  pause(isDeaf) {
+    this.#world.note(`${this.host} is paused${isDeaf ? ", its machine too" : ""}`);
+    this.life?.process.pause(isDeaf);
+    this.#world.network.count("provider pause");
+  }
+
+  resume() {
+    this.#world.note(`${this.host} goes on`);
+    this.life?.process.resume();
+  }
+}
+
+/** A consumer: picks now and then, from each service. */
+export class ConsumerNode {
+  process;
+  services = [];
+  #world;
+  #lives = 0;
+
+  constructor(world, index) {
+    this.#world = world;
+    this.host = `c${index}`;
+  }
+
+  start() {
+    const { library, scheduler, checks, serviceNames, refreshMs } = this.#world;
+    this.process?.kill();
+    const process = new Process(scheduler, this.host, library.sleepOn);
+    const dice = this.#world.dice(`${this.host}/${++this.#lives}`);
+    this.process = process;
+    const resolver = library.createResolver({
+      registry: registryFor(this.#world, process),
+      clock: process.clock,
+      random: dice.fraction,
+      refreshMs,
+    });
+    this.services = serviceNames.map((name) => checks.consumes(this, resolver.service(name)));
+    this.#pickSoon(process, dice);
+    this.#world.note(`${this.host} starts`);
+  }
+
+  #pickSoon(process, dice) {
+    if (!process.isAlive) return;
+    const run = () => {
+      for (const each of this.services) this.#world.checks.picks(each);
+      this.#pickSoon(process, dice);
+    };
+    this.#world.scheduler.after(dice.between(100, 4_000), () =>
+      process.run({ run, cancelled: false, isTimer: true, time: 0 }),
+    );
+  }
+}
