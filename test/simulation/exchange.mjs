@@ -66,7 +66,7 @@ export class Exchange {
 
   #arrived() {
     const listener = this.#network.at(this.host);
-    if (listener === "swallows" || this.#isKnownToHarm) return;
+    if (listener === "swallows" || this.#isKnownToHarm()) return;
     if (listener === "refuses") return this.reply((client) => client.broken("ECONNREFUSED"));
     listener.connections.add(this);
     const run = () => {
@@ -78,9 +78,19 @@ export class Exchange {
     listener.process.run({ run, cancelled: false, isTimer: false });
   }
 
-  /** A known gap: an update that comes doubled, or after its sender gave up, may undo a newer one. Nothing orders them. */
-  get #isKnownToHarm() {
-    return this.request.path === "/v1/update" && this.client === undefined;
+  /**
+   * Known gaps, for nothing in the protocol tells such a request from its successor: an update that comes doubled, or
+   * after its sender gave up, may undo a newer one; so many registrations of one life that it takes them for a rival.
+   */
+  #isKnownToHarm() {
+    const { path } = this.request;
+    if (this.client !== undefined) return false;
+    if (path === "/v1/update") return true;
+    const { owner } = this.process;
+    if (path !== "/v1/register" || owner === undefined) return false;
+    const isSecond = owner.cameLate;
+    owner.cameLate = true;
+    return isSecond;
   }
 
   #delivered(tell) {

@@ -113,11 +113,11 @@ export const MUTANTS = [
     profile: { hours: 0.7 },
   },
   {
-    name: "positions of an earlier epoch are believed",
-    file: "registry/memory.js",
-    find: "!position?.startsWith(",
-    replace: "!position || !/:/.test(",
-    why: "the same revision of another epoch is another list (L-3, L-4)",
+    name: "another epoch is taken for a change",
+    file: "consumer/membership.js",
+    find: "update.epoch !== this.epoch || ",
+    replace: "",
+    why: "a consumer that missed the warming drops whoever is not back yet (R-3)",
     weights: { "registry-empty-unseen": 1 },
   },
   {

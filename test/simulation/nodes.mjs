@@ -119,7 +119,7 @@ export class ProviderNode {
     for (const event of ["registered", "registerFailed", "beatMissed", "lost", "conflict"]) {
       agent.on(event, (told) => this.#world.note(`${this.host} ${event} ${told.cause?.message ?? ""}`));
     }
-    const life = { process, agent, stopped: false, id: this.id, host: this.host };
+    const life = { process, agent, stopped: false, cameLate: false, id: this.id, host: this.host };
     process.owner = life;
     this.life = life;
     this.#world.note(`${this.host} starts, life ${this.lives}`);
