@@ -136,9 +136,10 @@ async function providerChanges(world, dice) {
   const provider = upOf(world, dice);
   if (!provider) return;
   world.note(`${provider.host} changes its weight`);
-  provider.life.agent.update({ weight: dice.whole(1, 9) }).catch(() => {});
+  const { agent } = provider.life;
+  agent.update({ weight: dice.whole(1, 9) }).catch(() => {});
   await world.sleep(dice.between(0, 100));
-  if (dice.chance(0.5)) provider.life.agent.update({ weight: dice.whole(1, 9) }).catch(() => {});
+  if (dice.chance(0.5)) agent.update({ weight: dice.whole(1, 9) }).catch(() => {});
 }
 
 /** It changes what it tells of itself while it cannot be heard, for longer than it tries at first. */

@@ -102,10 +102,12 @@ export class ProviderNode {
     return this.life?.process.isRunning === true && !this.life.stopped;
   }
 
+  /** Begins a life, unless one holds the port. */
   start() {
-    const { library, scheduler, seed } = this.#world;
+    if (this.life?.process.isAlive) return;
+    const { library, scheduler } = this.#world;
     const process = new Process(scheduler, this.host, library.sleepOn);
-    const dice = this.#world.dice(`${this.host}/${++this.lives}`, seed);
+    const dice = this.#world.dice(`${this.host}/${++this.lives}`);
     const agent = library.createAgent({
       service: this.service,
       host: this.address,
@@ -126,7 +128,6 @@ export class ProviderNode {
     agent.start({ signal: this.#world.over }).catch((error) => {
       if (!life.stopped) this.#world.refused(this.host, error);
     });
-    return life;
   }
 
   /** Leaves as one should; its process ends when that is over. */
