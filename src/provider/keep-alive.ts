@@ -100,9 +100,11 @@ class KeepAlive {
     while (!signal.aborted) {
       await this.#clock.sleep(pauseMs, signal).catch(() => {});
       if (signal.aborted) return;
+      const sentAt = this.#clock.now();
       misses = (await this.#beatOnce(signal)) ? 0 : misses + 1;
       const intervalMs = this.#intervalMs();
-      const calmMs = intervalMs * (1 - JITTER * this.#random());
+      const tookMs = this.#clock.now() - sentAt; // a registry that stood still answers all at once: keep apart
+      const calmMs = Math.max(0, intervalMs * (1 - JITTER * this.#random()) - tookMs);
       pauseMs = misses === 0 ? calmMs : backoff({ ...AFTER_MISS, capMs: intervalMs }, misses, this.#random);
     }
   }

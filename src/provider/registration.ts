@@ -11,6 +11,8 @@ import { patiently } from "./patience.js";
 
 /** A registry answers a registration within this, in milliseconds, or counts as away (Nacos: 3 s). */
 const REGISTER_TIMEOUT_MS = 3_000;
+/** Registering is tried at least this often in a ttl, as beats are: whoever outlives an outage is seen soon after it. */
+const TRIES_PER_TTL = 3;
 /** A lost lease is won back within this, in milliseconds, at a random moment: a whole fleet may have lost theirs. */
 const RESTORE_SPREAD_MS = 1_000;
 /** Someone else holds our id on our address: give way for this long at first, in milliseconds, doubling to the cap. */
@@ -130,10 +132,11 @@ export class Registration {
   async #register(restored: boolean, outer: AbortSignal | undefined): Promise<Lease> {
     const waiting = linked(this.#scope.signal, outer);
     const asking = linked(this.#cut.signal, outer);
+    const pauses = { ...RECONNECT, capMs: Math.min(RECONNECT.capMs, this.#terms.ttlMs / TRIES_PER_TTL) };
     try {
       return await patiently(
         { ...this.#scope, signal: waiting.signal },
-        RECONNECT,
+        pauses,
         (attempt) => this.#registerOnce(attempt, restored, asking.signal),
         (failure) => {
           const cause = this.#named(failure.cause, "registration");

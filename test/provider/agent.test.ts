@@ -38,13 +38,38 @@ describe("createAgent", () => {
     assert.deepEqual(await listed(), ["orders@127.0.0.1:3000"]);
   });
 
-  it("asks a registry that is away ever less often, never less than twice a minute", async () => {
+  it("asks a registry that is away ever less often, but as often as it would beat", async () => {
     const { agent, clock, faulty } = makeAgent({ random: () => 0.999 });
     faulty.mode = "down";
     agent.start().catch(() => {});
     await clock.advance(600_000);
     const tries = faulty.calls.length;
-    assert.ok(tries >= 20 && tries <= 40, `${tries} tries in ten minutes`);
+    assert.ok(tries >= 60 && tries <= 70, `${tries} tries in ten minutes`);
+  });
+
+  it("is registered within a beat interval and a second of the registry's return, however long that was away", async () => {
+    const { agent, clock, faulty, listed } = await startAgent({ random: () => 0.999 });
+    faulty.mode = "down";
+    await clock.advance(3_600_000);
+    assert.equal(agent.state, "lost");
+    faulty.restart();
+    faulty.mode = "up";
+    await clock.advance(11_000);
+    assert.deepEqual(await listed(), ["orders@127.0.0.1:3000"]);
+  });
+
+  it("stays out of step with the fleet when the registry stood still and answers all at once", async () => {
+    const { clock, faulty } = await startAgent({ ttlMs: 9_000, random: () => 0 });
+    await clock.advance(1);
+    const sentAt: number[] = [];
+    const { renew } = faulty.registry;
+    faulty.registry.renew = async (beats, options) => {
+      sentAt.push(clock.now());
+      if (sentAt.length === 1) await clock.sleep(1_400); // shorter than a beat may take
+      return renew(beats, options);
+    };
+    await clock.advance(7_000);
+    assert.equal((sentAt[1] as number) - (sentAt[0] as number), 3_000);
   });
 
   it("holds a lease through an outage shorter than the ttl, and beats soon after a miss", async () => {
