@@ -68,9 +68,9 @@ export function httpOver(connect: () => HttpClient, name: string, host: string |
       return Array.isArray(services) ? services.map((each) => String(fieldsOf(each)["service_name"])) : [];
     },
 
-    async register(instance, { ttlMs, health, signal }) {
+    async register(instance, { ttlMs, health, holder, edition, signal }) {
       const health_check = health && healthToWire(health);
-      const body = { ...toWire(instance), ttl: ttlMs / 1_000, health_check };
+      const body = { ...toWire(instance), ttl: ttlMs / 1_000, health_check, holder, edition };
       const answer = await client.request({ method: "POST", path: "/v1/register", signal, body });
       return leaseFrom(instance, answer);
     },
@@ -85,9 +85,9 @@ export function httpOver(connect: () => HttpClient, name: string, host: string |
       return { unknown: renewals.flatMap(({ unknown }) => unknown), statuses, heartbeatMs, epoch };
     },
 
-    async update(lease, instance, { signal }) {
-      const { weight, zone, version, tags, metadata, status } = toWire(instance);
-      const body = { lease_id: lease.id, weight, zone: zone ?? null, version: version ?? null, tags, metadata, status };
+    async update(lease, instance, { edition, signal }) {
+      const { weight, zone = null, version = null, tags, metadata, status } = toWire(instance);
+      const body = { lease_id: lease.id, edition, weight, zone, version, tags, metadata, status };
       await client.request({ method: "POST", path: "/v1/update", signal, body });
       return { ...lease, instance: enlisted(instance, lease.instance) };
     },

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { DiscoveryError } from "../model/errors.js";
 import { type DeclaredStatus, type InstanceStatus, type ServiceInstance, withFields } from "../model/instance.js";
 import type { HealthCheck, Lease, Registrar } from "../registry/registry.js";
@@ -38,6 +39,9 @@ export class Registration {
   readonly #emit: Emit;
   /** Cuts requests under way; the scope's signal only ends the waiting between them. */
   readonly #cut = haltSignal();
+  /** By this the registry knows that it is us again, whatever comes late or twice. */
+  readonly #holder = randomUUID();
+  #edition = 0;
   #wanted: ServiceInstance;
   #told: ServiceInstance | undefined;
   #telling: Promise<void> | undefined;
@@ -90,6 +94,7 @@ export class Registration {
   /** Changes what consumers are told; without a lease, the next registration tells it. */
   change(fields: AgentUpdate): Promise<void> {
     this.#wanted = withFields(this.#wanted, fields, "update");
+    this.#edition++;
     return this.#tell();
   }
 
@@ -153,9 +158,10 @@ export class Registration {
 
   async #registerOnce(attempt: number, restored: boolean, signal: AbortSignal): Promise<Lease> {
     const wanted = this.#wanted;
+    const claim = { ...this.#terms, holder: this.#holder, edition: this.#edition };
     const what = `registration of ${wanted.id} with ${this.#registrar.name}`;
     const lease = await within(what, REGISTER_TIMEOUT_MS, { clock: this.#scope.clock, signal }, (signal) =>
-      this.#registrar.register(wanted, { ...this.#terms, signal }),
+      this.#registrar.register(wanted, { ...claim, signal }),
     );
     this.#lease = lease;
     this.#told = wanted;
@@ -204,10 +210,11 @@ export class Registration {
 
   async #tellOnce(): Promise<void> {
     const wanted = this.#wanted;
+    const edition = this.#edition;
     const lease = this.#lease as Lease;
     const update = (): Promise<Lease> =>
       within(`update of ${wanted.id}`, REGISTER_TIMEOUT_MS, this.#scope, (signal) =>
-        this.#registrar.update(lease, wanted, { signal }),
+        this.#registrar.update(lease, wanted, { edition, signal }),
       );
     const updated = await retrying({ ...RECONNECT, tries: 3 }, this.#scope, update).catch((error: unknown) => {
       throw this.#named(error, "update");

@@ -15,6 +15,9 @@ export interface Life {
   readonly incarnation: number;
   readonly registeredAt: number;
   readonly health?: HealthCheck | undefined;
+  /** Who began it, and how new it is what that told of itself. */
+  readonly holder?: string | undefined;
+  readonly edition?: number | undefined;
   /** @default a new secret */
   readonly leaseId?: string;
 }
@@ -23,6 +26,9 @@ export interface Life {
 export class HeldInstance implements Held {
   readonly leaseId: string;
   readonly ttlMs: number;
+  readonly holder: string | undefined;
+  /** How new it is what is known of it; rises. */
+  edition: number;
   /** How it asked to be probed. */
   readonly health: HealthCheck | undefined;
   /** As it is published; `failed` if it is held and not listed. */
@@ -38,6 +44,8 @@ export class HeldInstance implements Held {
     this.leaseId = life.leaseId ?? newLeaseId();
     this.ttlMs = life.ttlMs;
     this.health = life.health;
+    this.holder = life.holder;
+    this.edition = life.edition ?? 0;
     this.declared = declaredBy(instance.status, "healthy");
     this.instance = enlisted(inStatus(instance, this.declared), life);
   }

@@ -72,6 +72,22 @@ export class Holders {
     return (instance.host === host && instance.port === port) || this.#preservation.isSuspect(earlier);
   }
 
+  /** Whether a registration is one that came before: doubled on its way, or asked again because its answer was lost. */
+  isAgain({ holder, instance }: HeldInstance, { host, port }: ServiceInstance, by: string | undefined): boolean {
+    return by !== undefined && by === holder && instance.host === host && instance.port === port;
+  }
+
+  /** Whether whoever registers has left for good: late, its registration would list the dead. */
+  hasLeft(holder: string | undefined): boolean {
+    return holder !== undefined && this.#ended.get(holder) === "deregistered";
+  }
+
+  /** Whether a newer holder has its place: as long as that lives, it does not come back. */
+  isOutlived(holder: string | undefined, present: HeldInstance): boolean {
+    const gaveWay = holder !== undefined && this.#ended.get(holder) === "replaced";
+    return gaveWay && !this.#preservation.isSuspect(present);
+  }
+
   /** Begins a life, in the place of an earlier one of the same id. */
   enter(held: HeldInstance, earlier: HeldInstance | undefined): void {
     if (earlier) this.#endLease(earlier, "replaced");
@@ -92,7 +108,9 @@ export class Holders {
     this.#preservation.clear(held, true);
   }
 
-  update(held: HeldInstance, fields: ServiceInstance): void {
+  update(held: HeldInstance, fields: ServiceInstance, edition = held.edition): void {
+    if (edition < held.edition) return; // newer is known
+    held.edition = edition;
     this.#reports.counters.updated++;
     this.#publish(held, held.with(fields), "beat");
   }
@@ -180,5 +198,7 @@ export class Holders {
   #endLease(held: HeldInstance, reason: RemovalReason): void {
     this.#leases.end(held);
     this.#ended.set(held.leaseId, reason);
+    const isFinal = reason === "deregistered" || reason === "replaced";
+    if (isFinal && held.holder !== undefined) this.#ended.set(held.holder, reason);
   }
 }

@@ -3,7 +3,7 @@ import type { Position, RegistryUpdate } from "../model/update.js";
 import type { Clock, Random } from "../runtime/clock.js";
 import type { Emitter } from "../runtime/emitter.js";
 import type { InstanceFailure, MemoryRegistryCounters, MemoryRegistryEvents } from "./memory-events.js";
-import type { Beat, CallOptions, Deregistration, HealthCheck, Lease, Registry, Renewal } from "./registry.js";
+import type { Beat, CallOptions, Deregistration, Edition, HealthCheck, Lease, Registry, Renewal } from "./registry.js";
 import type { ObservedStatus } from "./status.js";
 import type { SuspectProbe } from "./suspect-probes.js";
 
@@ -71,7 +71,7 @@ export interface MemoryRegistry extends Registry, Emitter<MemoryRegistryEvents> 
   ): AsyncGenerator<RegistryUpdate>;
   list(service: string, options?: { readonly since?: Position | undefined }): Promise<RegistryUpdate>;
   renew(beats: readonly Beat[]): Promise<Renewal>;
-  update(lease: Lease, instance: ServiceInstance, options?: CallOptions): Promise<Lease>;
+  update(lease: Lease, instance: ServiceInstance, options?: Partial<CallOptions> & Edition): Promise<Lease>;
   deregister(lease: Lease): Promise<Deregistration>;
   services(options?: Partial<CallOptions>): Promise<readonly string[]>;
   /** The live lease of that id. Its instance is `failed` if probes have failed and it is no longer listed. */

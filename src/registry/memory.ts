@@ -11,7 +11,7 @@ import { Holders } from "./holders.js";
 import { BEATS_PER_TTL } from "./lease-table.js";
 import { MemoryReports } from "./memory-events.js";
 import type { CheckedLease, MemoryRegistry, MemoryRegistryOptions } from "./memory-options.js";
-import type { Beat, CallOptions, Deregistration, Lease, RegisterOptions, Renewal } from "./registry.js";
+import type { Beat, CallOptions, Deregistration, Edition, Lease, RegisterOptions, Renewal } from "./registry.js";
 import { encoded, type SavedLeases } from "./snapshot-file.js";
 import { SnapshotKeeper } from "./snapshot-keeper.js";
 import type { ObservedStatus } from "./status.js";
@@ -99,17 +99,28 @@ class Memory extends MemoryReports implements MemoryRegistry {
     return this.#holders.suspects;
   }
 
-  async register(instance: ServiceInstance, { ttlMs, health }: RegisterOptions): Promise<Lease> {
+  async register(instance: ServiceInstance, options: RegisterOptions): Promise<Lease> {
+    const { ttlMs, health, holder, edition } = options;
     this.#catalog.checkOpen();
     numberIn("ttlMs", ttlMs, TTL_MS.min, TTL_MS.max);
     const { service, id } = instance;
     const earlier = this.#catalog.holder(service, id);
-    if (earlier && !this.#holders.givesWay(earlier, instance)) throw this.#conflict(earlier);
+    if (earlier && this.#holders.isAgain(earlier, instance, holder)) {
+      this.#holders.beat(earlier, undefined);
+      this.#holders.update(earlier, instance, edition);
+      return this.#leaseOf(earlier, true);
+    }
+    if (this.#holders.hasLeft(holder))
+      throw new DiscoveryError("REJECTED", `${id} has left: it came late`, { service });
+    if (earlier && (!this.#holders.givesWay(earlier, instance) || this.#holders.isOutlived(holder, earlier))) {
+      throw this.#conflict(earlier);
+    }
     if (!earlier && this.size >= MAX_INSTANCES) {
       throw new DiscoveryError("OVERLOADED", `This registry holds no more than ${MAX_INSTANCES} instances`);
     }
     this.#catalog.make(service);
-    const life = { ttlMs, health, incarnation: this.revision + 1, registeredAt: this.#clock.wall() };
+    const told = { ttlMs, health, holder, edition };
+    const life = { ...told, incarnation: this.revision + 1, registeredAt: this.#clock.wall() };
     const held = new HeldInstance(instance, life);
     this.counters.registered++;
     this.#holders.enter(held, earlier);
@@ -134,7 +145,7 @@ class Memory extends MemoryReports implements MemoryRegistry {
     return { unknown, statuses, epoch: this.epoch };
   }
 
-  async update(lease: Lease, instance: ServiceInstance): Promise<Lease> {
+  async update(lease: Lease, instance: ServiceInstance, { edition }: Edition = {}): Promise<Lease> {
     this.#catalog.checkOpen();
     const held = this.#holders.get(lease.id);
     if (!held) throw new DiscoveryError("LEASE_LOST", `No such lease: ${this.#holders.whyEnded(lease.id)}`);
@@ -143,7 +154,7 @@ class Memory extends MemoryReports implements MemoryRegistry {
       const message = "An update changes neither id, service, host nor port";
       throw new DiscoveryError("INVALID_OPTION", message, { field: "id" });
     }
-    this.#holders.update(held, instance);
+    this.#holders.update(held, instance, edition);
     return this.#leaseOf(held, false);
   }
 

@@ -83,8 +83,19 @@ export interface Renewal {
   readonly epoch?: string | undefined;
 }
 
+/** How new it is what somebody tells of an instance. */
+export interface Edition {
+  /**
+   * Counts what one holder has told so far: what comes with a lower number than was heard of it already came late, and
+   * changes nothing.
+   *
+   * @default it is believed
+   */
+  readonly edition?: number | undefined;
+}
+
 /** What a registration takes. */
-export interface RegisterOptions extends CallOptions {
+export interface RegisterOptions extends CallOptions, Edition {
   /** How long it lives without a heartbeat, in milliseconds; the registry's answer holds. */
   readonly ttlMs: number;
   /** Asks the registry to probe the instance, where it can. @default no probes */
@@ -95,6 +106,13 @@ export interface RegisterOptions extends CallOptions {
    * @default false: the registrations of one value belong to one process, and may live and die together
    */
   readonly alone?: boolean | undefined;
+  /**
+   * Names whoever registers: as unguessable as a lease, and the same as long as it lives. Its registration that comes
+   * again, doubled or late, goes on with the lease it has, and does not come back once it has left or been replaced.
+   *
+   * @default every registration counts as another holder's
+   */
+  readonly holder?: string | undefined;
 }
 
 /** What came of a deregistration: how many watching consumers have taken note of it. */
@@ -113,7 +131,7 @@ export interface Registrar {
   register(instance: ServiceInstance, options: RegisterOptions): Promise<Lease>;
   renew(beats: readonly Beat[], options: CallOptions): Promise<Renewal>;
   /** Changes what consumers are told; registers again where a registry knows no update. */
-  update(lease: Lease, instance: ServiceInstance, options: CallOptions): Promise<Lease>;
+  update(lease: Lease, instance: ServiceInstance, options: CallOptions & Edition): Promise<Lease>;
   /** Idempotent. With `waitMs`, waits that long for the consumers to take note, where the registry can. */
   deregister(lease: Lease, options: CallOptions & { readonly waitMs?: number | undefined }): Promise<Deregistration>;
   close(): Promise<void>;

@@ -18,6 +18,8 @@ export interface SavedLease {
   readonly leaseId: string;
   readonly ttlMs: number;
   readonly health?: HealthCheck | undefined;
+  readonly holder?: string | undefined;
+  readonly edition?: number | undefined;
   readonly instance: ServiceInstance;
 }
 
@@ -35,9 +37,10 @@ export function* encoded(revision: number, leases: Iterable<HeldInstance>): Gene
   const hash = createHash("sha256");
   let lines = [JSON.stringify({ format: FORMAT, version: VERSION, revision })];
   let count = 0;
-  for (const { leaseId, ttlMs, health, instance, declared } of leases) {
+  for (const { instance, declared, leaseId, ttlMs, health, holder, edition } of leases) {
     count++;
-    lines.push(JSON.stringify({ leaseId, ttlMs, health, instance: { ...instance, status: declared } }));
+    const described = { ...instance, status: declared };
+    lines.push(JSON.stringify({ leaseId, ttlMs, health, holder, edition, instance: described }));
     if (lines.length < LINES) continue;
     yield piece(lines, hash);
     lines = [];
@@ -68,8 +71,8 @@ export function decoded(bytes: Buffer): SavedLeases {
 }
 
 function lease(line: string): SavedLease {
-  const { leaseId, ttlMs, health, instance } = JSON.parse(line);
-  return { leaseId, ttlMs, health, instance: defineInstance(instance) };
+  const { instance, ...saved } = JSON.parse(line);
+  return { ...saved, instance: defineInstance(instance) };
 }
 
 function parsed(line: Buffer): Readonly<Record<string, unknown>> {

@@ -20,6 +20,9 @@ const MAX_BATCH = 1_000;
 const MAX_LEASE_ID = 4_096;
 /** The longest a deregistration is held for the consumers to take note, in milliseconds. */
 const MAX_WAIT_MS = 60_000;
+/** What names a holder is a secret: 16 characters are the least that cannot be guessed, 512 plenty. */
+const MIN_SECRET = 16;
+const MAX_SECRET = 512;
 const REQUIRED = ["service_name", "host", "port"] as const;
 const UPDATABLE = ["metadata", "tags", "weight", "zone", "version", "status"] as const;
 
@@ -67,7 +70,8 @@ export class Registrations {
     checkHost(instance.host, peer);
     const health = healthFromWire("health_check", fields["health_check"]);
     if (health) prober?.check("health_check", instance, health, peer);
-    const lease = await this.#registry.register(instance, { ttlMs: ttl * 1_000, health, signal, alone: true });
+    const options = { ttlMs: ttl * 1_000, health, holder: holderIn(fields), edition: editionIn(fields), alone: true };
+    const lease = await this.#registry.register(instance, { ...options, signal });
     this.#leases.keep(lease);
     const probed = prober?.watch(lease, health, peer) ?? false;
     const { id, incarnation } = lease.instance;
@@ -132,7 +136,7 @@ export class Registrations {
     const wire: Record<string, unknown> = { ...toWire(lease.instance) };
     for (const key of UPDATABLE) if (fields[key] !== undefined) wire[key] = fields[key];
     if (fields["status"] != null) declaredStatus("status", fields["status"]);
-    const updated = await this.#registry.update(lease, fromWire(wire), { signal });
+    const updated = await this.#registry.update(lease, fromWire(wire), { edition: editionIn(fields), signal });
     this.#leases.keep(updated);
     return { status: 200, body: toWire(updated.instance) };
   }
@@ -166,6 +170,17 @@ function registration(fields: Fields): ServiceInstance {
   const { id, node_id } = fields;
   const wire: WireInstance = id == null && node_id != null ? { ...fields, id: node_id } : fields;
   return fromWire(wire);
+}
+
+function holderIn({ holder }: Fields): string | undefined {
+  if (holder == null) return undefined;
+  if (typeof holder === "string" && holder.length >= MIN_SECRET && holder.length <= MAX_SECRET) return holder;
+  const message = `holder must be a secret of ${MIN_SECRET} to ${MAX_SECRET} characters`;
+  throw new Problem(422, "REJECTED", message, { field: "holder" });
+}
+
+function editionIn({ edition }: Fields): number | undefined {
+  return edition == null ? undefined : numberIn("edition", edition, 0, Number.MAX_SAFE_INTEGER, true);
 }
 
 function leaseIdIn(fields: Fields, path: string): string {

@@ -89,6 +89,21 @@ describe("http", () => {
     assert.deepEqual([updated.instance.incarnation, updated.instance.weight], [7, 3]);
   });
 
+  it("tells who registers, and how new it is what it tells", async () => {
+    const bodies: (readonly unknown[])[] = [];
+    const { registry } = await speaking((_, response, body) => {
+      const { holder, edition } = body as Record<string, unknown>;
+      bodies.push([holder, edition]);
+      json(response, 201, { lease_id: "mine", ttl: 30 });
+    });
+    const lease = await registry.register(instance, { ttlMs: 30_000, holder: "a secret of mine", edition: 3, signal });
+    await registry.update(lease, instance, { edition: 4, signal });
+    assert.deepEqual(bodies, [
+      ["a secret of mine", 3],
+      [undefined, 4],
+    ]);
+  });
+
   it("asks a deregistration to wait only when told to, and tells who took note", async () => {
     const bodies: unknown[] = [];
     const { registry } = await speaking((_, response, body) => {

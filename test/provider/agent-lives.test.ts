@@ -75,7 +75,13 @@ describe("the lives of an id", () => {
   it("give way for at least fifteen seconds, whatever chance says, and longer each time", async () => {
     const { clock, faulty } = await startAgent({ random: () => 0 });
     const takeOver = (): Promise<unknown> => {
-      const settings = { registry: faulty.registry, service: "orders", port: 3_000, host: "127.0.0.1" };
+      const settings = {
+        registry: { ...faulty.registry },
+        service: "orders",
+        port: 3_000,
+        host: "127.0.0.1",
+        ttlMs: 3_000,
+      };
       return createAgent({ ...settings, clock: new ManualClock() }).start(); // which never beats: its time stands still
     };
     for (const givenWayMs of [15_000, 30_000]) {
@@ -87,6 +93,40 @@ describe("the lives of an id", () => {
       await clock.advance(11_001);
       assert.ok(faulty.calls.includes("register"));
     }
+  });
+
+  it("are not taken for rivals of themselves when a registration of their own comes late or twice", async () => {
+    const { agent, clock, faulty, events, listed } = await startAgent();
+    const { register } = faulty.registry;
+    let sent = (): Promise<unknown> => Promise.reject(new Error("nothing was sent"));
+    faulty.registry.register = (instance, options) => {
+      sent = () => register(instance, { ...options, signal: new AbortController().signal });
+      return register(instance, options);
+    };
+    faulty.restart();
+    await clock.advance(11_000);
+    const lease = agent.lease?.id;
+    await sent();
+    await clock.advance(60_000);
+    assert.deepEqual(events, ["registered", "lost", "registered"]);
+    assert.equal(agent.lease?.id, lease);
+    await stopAgent(agent, clock);
+    await assert.rejects(sent(), (error) => DiscoveryError.is(error, "REJECTED"));
+    assert.deepEqual(await listed(), []);
+  });
+
+  it("are told by what is newest, although an update comes after the one that followed it", async () => {
+    const { agent, faulty } = await startAgent();
+    const { update } = faulty.registry;
+    const late: (() => Promise<unknown>)[] = [];
+    faulty.registry.update = (...given) => {
+      late.push(() => update(...given));
+      return update(...given);
+    };
+    await agent.update({ weight: 3 });
+    await agent.update({ weight: 5 });
+    await late[0]?.();
+    assert.equal((await instancesOf(faulty))[0]?.weight, 5);
   });
 
   it("stay ended when the registry begins anew while the process is leaving", async () => {

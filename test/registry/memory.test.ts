@@ -6,6 +6,53 @@ import { ManualClock } from "../../src/testing/index.js";
 const signal = new AbortController().signal;
 
 describe("memoryRegistry", () => {
+  it("goes on with the lease of a holder that registers once more, and believes what is newest of it", async () => {
+    const { registry } = make();
+    const of = (holder: string, weight: number, edition: number) => {
+      const instance = defineInstance({ service: "orders", host: "127.0.0.1", port: 3_000, weight });
+      return registry.register(instance, { ttlMs: 30_000, holder, edition, signal });
+    };
+    const first = await of("a secret of mine", 1, 0);
+    const again = await of("a secret of mine", 2, 1);
+    const late = await of("a secret of mine", 1, 0);
+    assert.deepEqual([again.id, late.id], [first.id, first.id]);
+    assert.deepEqual([late.instance.weight, late.instance.incarnation], [2, first.instance.incarnation]);
+    assert.notEqual((await of("another's secret", 1, 0)).id, first.id);
+  });
+
+  it("does not take back a holder in whose place a newer one lives, until that one's lease ends", async () => {
+    const { registry, clock } = make();
+    const of = (holder: string) => {
+      const instance = defineInstance({ service: "orders", host: "127.0.0.1", port: 3_000 });
+      return registry.register(instance, { ttlMs: 30_000, holder, signal });
+    };
+    await of("the older of two");
+    await of("the newer of two");
+    await assert.rejects(of("the older of two"), { code: "ID_CONFLICT" });
+    await clock.advance(31_000);
+    await of("the older of two");
+  });
+
+  it("does not list a holder that has left, however late its registration comes", async () => {
+    const { registry } = make();
+    const instance = defineInstance({ service: "orders", host: "127.0.0.1", port: 3_000 });
+    const lease = await registry.register(instance, { ttlMs: 30_000, holder: "it says goodbye", signal });
+    await registry.deregister(lease);
+    await assert.rejects(registry.register(instance, { ttlMs: 30_000, holder: "it says goodbye", signal }), {
+      code: "REJECTED",
+    });
+    assert.equal(registry.size, 0);
+  });
+
+  it("does not undo an update by an older one that comes later", async () => {
+    const { registry, register } = make();
+    const lease = await register(3_000);
+    const weighing = (weight: number) => defineInstance({ ...lease.instance, weight });
+    await registry.update(lease, weighing(5), { edition: 2 });
+    const { instance } = await registry.update(lease, weighing(3), { edition: 1 });
+    assert.equal(instance.weight, 5);
+  });
+
   it("evicts nobody who could not renew while it stood still", async () => {
     const { clock, registry, register } = make();
     await register(3_000);

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { DiscoveryError, defineInstance } from "../../src/index.js";
-import { HeldInstance } from "../../src/registry/held-instance.js";
+import { HeldInstance, type Life } from "../../src/registry/held-instance.js";
 import { decoded, encoded, readSnapshot, writeSnapshot } from "../../src/registry/snapshot-file.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -22,13 +22,15 @@ afterAll(() => rmSync(folder, { recursive: true }));
 describe("a snapshot's text", () => {
   it("says of every lease what is needed to go on with it", () => {
     const health = { path: "/up", intervalMs: 5_000, timeoutMs: 1_000, failures: 2 };
-    const held = lease(1, { health, status: "draining", metadata: { city: "Köln" }, tags: ["a"], zone: "eu" });
+    const holder = "0123456789abcdef";
+    const told = { health, holder, edition: 4 };
+    const held = lease(1, { ...told, status: "draining", metadata: { city: "Köln" }, tags: ["a"], zone: "eu" });
     const { revision, leases } = decoded(Buffer.from(text(7, [held])));
     assert.equal(revision, 7);
     const [read] = leases;
     assert.deepEqual(
       { ...read, instance: undefined },
-      { leaseId: held.leaseId, ttlMs: 30_000, health, instance: undefined },
+      { leaseId: held.leaseId, ttlMs: 30_000, health, holder, edition: 4, instance: undefined },
     );
     assert.deepEqual({ ...read?.instance }, { ...held.instance });
   });
@@ -177,9 +179,12 @@ function lease(
   port: number,
   {
     health,
+    holder,
+    edition,
     ...fields
-  }: Partial<Parameters<typeof defineInstance>[0]> & Pick<ConstructorParameters<typeof HeldInstance>[1], "health"> = {},
+  }: Partial<Parameters<typeof defineInstance>[0]> & Pick<Life, "health" | "holder" | "edition"> = {},
 ): HeldInstance {
   const instance = defineInstance({ service: "orders", host: "10.0.0.1", port, ...fields });
-  return new HeldInstance(instance, { ttlMs: 30_000, incarnation: 5, registeredAt: 1_700_000_000_000, health });
+  const told = { health, holder, edition };
+  return new HeldInstance(instance, { ...told, ttlMs: 30_000, incarnation: 5, registeredAt: 1_700_000_000_000 });
 }
