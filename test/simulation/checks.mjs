@@ -66,6 +66,10 @@ export class Checks {
     if (this.#failure) throw this.#failure;
   }
 
+  #areDoubting() {
+    return this.#views.some((view) => view.isDoubting);
+  }
+
   /** A fault begins or ends: what was expected of calm times is no longer. */
   disturbed() {
     this.#disturbedAt = this.#world.now;
@@ -92,7 +96,10 @@ export class Checks {
     await until(Math.max(2 * beatMs, beatMs + 4_500 + 1.1 * refreshMs));
     for (const view of this.#views) view.mustSeeTheLiving(act);
     const warmMs = Math.max(0, registry.bootedAt + WARMING_MS - begunAt);
-    await until(warmMs + ttlMs + 2_000 + 2 * (1.1 * refreshMs + 3_500));
+    const toldMs = 2 * (1.1 * refreshMs + 3_500);
+    await until(warmMs + ttlMs + 2_000 + toldMs);
+    if (registry.memory.suspects > 0) await until(4 * ttlMs + 2_000 + toldMs); // those go by and by
+    if (this.#areDoubting()) await until(world.now - begunAt + ttlMs + toldMs);
     this.registry.mustBeExact(act);
     for (const view of this.#views) view.mustAgree(act, this.registry);
   }

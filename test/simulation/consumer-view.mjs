@@ -1,5 +1,7 @@
 import { WALL_START } from "./process.mjs";
 
+/** A registry's word against somebody counts as repeated after this, in milliseconds: the library's default. */
+const CONFIRM_MS = 5_000;
 const PICKABLE = new Set(["healthy", "unstable", "draining", "failed"]);
 
 /** One service as one consumer sees it, held against the truth. */
@@ -12,6 +14,8 @@ export class ConsumerView {
   /** What it shows: id to `{ key, registeredAt }`. */
   #seen = new Map();
   #dropped = new Set();
+  /** Since when each is kept against the registry's word. */
+  #doubtedAt = new Map();
   #heard = 0;
   #isSpokenTo = false;
 
@@ -26,6 +30,10 @@ export class ConsumerView {
 
   get #name() {
     return `${this.#node.host} (${this.#service.name})`;
+  }
+
+  get isDoubting() {
+    return this.#service.snapshot.suspects.length > 0;
   }
 
   /** C-1: whoever knows somebody can always pick somebody. */
@@ -49,6 +57,7 @@ export class ConsumerView {
     this.#heard = this.process.heard;
     if (snapshot === this.#snapshot) return;
     this.#snapshot = snapshot;
+    this.#doubts(snapshot);
     const shown = new Set();
     const addresses = new Set();
     for (const instance of snapshot.instances) {
@@ -98,6 +107,7 @@ export class ConsumerView {
   #shows({ id, incarnation, registeredAt }) {
     const key = `${id}#${incarnation}@${registeredAt}`;
     const before = this.#seen.get(id);
+    if (!this.#service.snapshot.suspects.includes(id)) this.#doubtedAt.delete(id);
     if (before?.key === key) return;
     if (this.#dropped.has(key)) this.#checks.fail("R-5", `${this.#name} shows ${key} again after it had gone`);
     if (before && before.registeredAt > registeredAt) {
@@ -108,12 +118,31 @@ export class ConsumerView {
     this.#world.note(`${this.#node.host} sees ${key}`);
   }
 
-  /** R-3: nobody is dropped without the registry's word for it, and never while it is silent (C-1). */
+  #doubts({ suspects }) {
+    for (const id of suspects) if (!this.#doubtedAt.has(id)) this.#doubtedAt.set(id, this.#world.now);
+  }
+
+  /** Whether a doubt of `id` may be over: nobody listens there and the registry has repeated itself, or a ttl has passed. */
+  #mayGo(id) {
+    const doubtedAt = this.#doubtedAt.get(id);
+    if (doubtedAt === undefined) return false;
+    const doubtedMs = this.#world.now - doubtedAt + 1;
+    const refusedAt = this.#world.network.refusedAt(this.#node.host, id);
+    return doubtedMs >= this.#world.ttlMs || (refusedAt >= doubtedAt && doubtedMs >= CONFIRM_MS);
+  }
+
+  /**
+   * R-3: nobody is dropped without the registry's word for it, and never while it is silent (C-1); nor those whose loss is
+   * doubted, before there is evidence or a ttl has passed (C-3).
+   */
   #drops(id) {
     const { key, registeredAt } = this.#seen.get(id);
+    const mayGo = this.#mayGo(id);
+    this.#doubtedAt.delete(id);
     this.#seen.delete(id);
     this.#dropped.add(key);
     this.#world.note(`${this.#node.host} drops ${key}`);
+    if (mayGo) return;
     if (!this.#isSpokenTo) {
       this.#checks.fail("C-1", `${this.#name} dropped ${key} although nobody said a word`);
     }

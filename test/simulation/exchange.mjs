@@ -69,6 +69,7 @@ export class Exchange {
     if (listener === "swallows" || this.#isKnownToHarm()) return;
     if (listener === "refuses") return this.reply((client) => client.broken("ECONNREFUSED"));
     listener.connections.add(this);
+    if (this.request.path === "/v1/register" && this.process.owner) this.process.owner.wasHeard = true;
     const run = () => {
       this.#network.note(`${this.process.host}→${this.host} ${this.name}`);
       this.#network.asked(this);
@@ -79,18 +80,12 @@ export class Exchange {
   }
 
   /**
-   * Known gaps, for nothing in the protocol tells such a request from its successor: an update that comes doubled, or
-   * after its sender gave up, may undo a newer one; so many registrations of one life that it takes them for a rival.
+   * A known gap: the first that is heard of a life may come after that life has ended and the next one has begun on the
+   * same address. Nothing tells then which of the two is the newer.
    */
   #isKnownToHarm() {
-    const { path } = this.request;
-    if (this.client !== undefined) return false;
-    if (path === "/v1/update") return true;
-    const { owner } = this.process;
-    if (path !== "/v1/register" || owner === undefined) return false;
-    const isSecond = owner.cameLate;
-    owner.cameLate = true;
-    return isSecond;
+    const { process } = this;
+    return this.request.path === "/v1/register" && !process.isAlive && !process.owner?.wasHeard;
   }
 
   #delivered(tell) {
@@ -117,6 +112,7 @@ export class Exchange {
 
 /** What the server knows of a request: as much of node's IncomingMessage as it uses. */
 class Request {
+  socket = { remoteAddress: "10.0.0.1" };
   #body;
 
   constructor({ method, path, headers, body }) {

@@ -28,6 +28,7 @@ export class Network {
   #listeners = new Map();
   #cuts = new Set();
   #late = new Map();
+  #refused = new Map();
 
   constructor(world, dice) {
     this.#world = world;
@@ -62,6 +63,20 @@ export class Network {
 
   isCut(from, to) {
     return this.#cuts.size > 0 && (this.#cuts.has(`${from}>${to}`) || this.#cuts.has(`${to}>${from}`));
+  }
+
+  /** What comes of a connection from one host to an address: the library's probe, without the time it takes. */
+  knock(from, address) {
+    const provider = this.#world.providers.find((each) => each.address === address);
+    if (!provider || this.isCut(from, provider.host)) return "unknown";
+    if (provider.life?.process.isAlive) return "alive"; // a kernel accepts for the paused too
+    this.#refused.set(`${from}>${provider.id}`, this.#world.now);
+    return "refused";
+  }
+
+  /** When a knock from a host at an instance was last refused. */
+  refusedAt(from, id) {
+    return this.#refused.get(`${from}>${id}`) ?? Number.NEGATIVE_INFINITY;
   }
 
   /** Opens a connection and sends one request; `client` hears of the answer. */

@@ -9,7 +9,7 @@ export const WARMING_MS = 30_000;
 function registryFor(world, process) {
   const { httpOver, httpClient } = world.library;
   const client = httpClient({ name: "registry", origin: "http://r" }, carrierOf(world.network, process, REGISTRY));
-  return httpOver(client, "registry");
+  return httpOver(() => client, "registry", undefined);
 }
 
 /** The registry's host: one process after the other, each with the real server on the real memory. */
@@ -34,7 +34,8 @@ export class RegistryNode {
     const { library, scheduler, network, checks } = this.#world;
     this.process = new Process(scheduler, REGISTRY, library.sleepOn);
     const { clock } = this.process;
-    this.memory = library.memoryRegistry({ clock, epoch: `e${++this.#lives}` });
+    const random = this.#world.dice(`${REGISTRY}/${++this.#lives}`).fraction;
+    this.memory = library.memoryRegistry({ clock, random, epoch: `e${this.#lives}` });
     this.bootedAt = scheduler.now;
     checks.booted(this);
     this.#serve();
@@ -121,7 +122,7 @@ export class ProviderNode {
     for (const event of ["registered", "registerFailed", "beatMissed", "lost", "conflict"]) {
       agent.on(event, (told) => this.#world.note(`${this.host} ${event} ${told.cause?.message ?? ""}`));
     }
-    const life = { process, agent, stopped: false, cameLate: false, id: this.id, host: this.host };
+    const life = { process, agent, stopped: false, wasHeard: false, id: this.id, host: this.host };
     process.owner = life;
     this.life = life;
     this.#world.note(`${this.host} starts, life ${this.lives}`);
@@ -182,6 +183,7 @@ export class ConsumerNode {
       clock: process.clock,
       random: dice.fraction,
       refreshMs,
+      probe: async ({ host }) => this.#world.network.knock(this.host, host),
     });
     this.services = serviceNames.map((name) => checks.consumes(this, resolver.service(name)));
     this.#pickSoon(process, dice);
