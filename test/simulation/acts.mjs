@@ -1,4 +1,5 @@
 import { SLACK_MS } from "./checks.mjs";
+import { LIES } from "./lies.mjs";
 import { CALM } from "./network.mjs";
 import { REGISTRY, WARMING_MS } from "./nodes.mjs";
 
@@ -27,6 +28,10 @@ export const ACTS = [
   { name: "rolling-restart", weight: 2, play: rollingRestart },
   { name: "rolling-restart-without-registry", weight: 1, play: rollingRestartWithoutRegistry },
   { name: "consumer-restarts", weight: 1, play: consumerRestarts },
+  { name: "registry-lies", weight: 5, play: registryLies },
+  { name: "registry-cut-off", weight: 2, play: registryCutOff },
+  { name: "everybody-dies", weight: 1, play: everybodyDies },
+  { name: "slow-changes", weight: 1, play: slowChanges },
   { name: "everything", weight: 2, play: everything },
 ];
 
@@ -193,6 +198,46 @@ async function slowNetwork(world, dice) {
   }
 }
 
+/** Nothing is lost, but what providers tell of themselves overtakes what they told before. */
+async function slowChanges(world, dice) {
+  world.note("slow network, and changes");
+  world.network.weather = { ...CALM, spike: 0.5, spikeMs: 2_500, duplicate: 0.5 };
+  for (let turn = dice.whole(3, 6); turn > 0; turn--) {
+    await providerChanges(world, dice);
+    await world.sleep(dice.between(0, 2_000));
+  }
+}
+
+/** It goes on serving providers, and tells readers what is not so; meanwhile somebody, or everybody, may die. */
+async function registryLies(world, dice) {
+  const kind = dice.oneOf(LIES);
+  world.note(`r lies: ${kind}`);
+  world.registry.lies(kind);
+  const dying = dice.oneOf([0, 0, 0.3, 1]);
+  await world.sleep(dice.between(0, 4_000));
+  for (const provider of world.providers) if (dice.chance(dying)) provider.kill();
+  await world.sleep(dice.oneOf([dice.between(0, 8_000), dice.between(0, 3 * world.ttlMs)]));
+  world.registry.lies(undefined);
+  await world.sleep(dice.between(0, world.beatMs));
+}
+
+/** All providers lose the registry, or most, or a few; consumers see both. */
+async function registryCutOff(world, dice) {
+  const share = dice.oneOf([1, 0.6, 0.2]);
+  world.note(`r is cut off from ${share * 100} % of providers`);
+  for (const { host } of world.providers) {
+    if (!dice.chance(share)) continue;
+    world.network.cut(host, REGISTRY);
+    world.network.cut(REGISTRY, host);
+  }
+  await world.sleep(world.ttlMs * dice.between(0.8, 3));
+}
+
+async function everybodyDies(world, dice) {
+  for (const provider of world.providers) if (provider.isUp) provider.kill();
+  await world.sleep(dice.between(0, 5 * world.ttlMs));
+}
+
 async function rollingRestart(world, dice) {
   world.note("rolling restart");
   const gapMs = dice.between(50, 3_000);
@@ -235,8 +280,9 @@ async function everything(world, dice) {
     providerPauses,
     providerLeaves,
     rollingRestart,
+    registryCutOff,
   ];
-  const registry = dice.oneOf([registryEmpty, registryKept, registryStalls, registryLongGone]);
+  const registry = dice.oneOf([registryEmpty, registryKept, registryStalls, registryLongGone, registryLies]);
   const acts = [registry, ...others.filter(() => dice.chance(0.4))];
   const disturbing = setInterrupting(world);
   await Promise.all(

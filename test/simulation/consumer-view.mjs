@@ -122,13 +122,20 @@ export class ConsumerView {
     for (const id of suspects) if (!this.#doubtedAt.has(id)) this.#doubtedAt.set(id, this.#world.now);
   }
 
+  get #knowsAnybody() {
+    return this.#service.snapshot.instances.some(({ status }) => PICKABLE.has(status) && status !== "failed");
+  }
+
   /** Whether a doubt of `id` may be over: nobody listens there and the registry has repeated itself, or a ttl has passed. */
   #mayGo(id) {
     const doubtedAt = this.#doubtedAt.get(id);
     if (doubtedAt === undefined) return false;
     const doubtedMs = this.#world.now - doubtedAt + 1;
-    const refusedAt = this.#world.network.refusedAt(this.#node.host, id);
-    return doubtedMs >= this.#world.ttlMs || (refusedAt >= doubtedAt && doubtedMs >= CONFIRM_MS);
+    const { alive, refused } = this.#world.network.knocksAt(this.#node.host, id);
+    if (alive > refused && alive >= doubtedAt && !this.#knowsAnybody) {
+      this.#checks.fail("C-3", `${this.#name} gave up ${id}, which lives, and there is nobody else`);
+    }
+    return doubtedMs >= this.#world.ttlMs || (refused >= doubtedAt && doubtedMs >= CONFIRM_MS);
   }
 
   /**

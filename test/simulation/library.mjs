@@ -9,5 +9,6 @@ export async function loadLibrary(dist) {
   const { sleepOn } = await load("runtime/clock.js");
   const { httpClient } = await load("runtime/http.js");
   const { httpOver } = await load("adapters/http.js");
-  return { createAgent, createResolver, memoryRegistry, createRegistryServer, sleepOn, httpClient, httpOver };
+  const { toWire } = await load("wire/json.js");
+  return { createAgent, createResolver, memoryRegistry, createRegistryServer, sleepOn, httpClient, httpOver, toWire };
 }

@@ -28,7 +28,7 @@ export class Network {
   #listeners = new Map();
   #cuts = new Set();
   #late = new Map();
-  #refused = new Map();
+  #knocks = new Map();
 
   constructor(world, dice) {
     this.#world = world;
@@ -69,14 +69,15 @@ export class Network {
   knock(from, address) {
     const provider = this.#world.providers.find((each) => each.address === address);
     if (!provider || this.isCut(from, provider.host)) return "unknown";
-    if (provider.life?.process.isAlive) return "alive"; // a kernel accepts for the paused too
-    this.#refused.set(`${from}>${provider.id}`, this.#world.now);
-    return "refused";
+    const found = provider.life?.process.isAlive ? "alive" : "refused"; // a kernel accepts for the paused too
+    const knocks = this.#knocks.get(`${from}>${provider.id}`) ?? { alive: -1, refused: -1 };
+    this.#knocks.set(`${from}>${provider.id}`, { ...knocks, [found]: this.#world.now });
+    return found;
   }
 
-  /** When a knock from a host at an instance was last refused. */
-  refusedAt(from, id) {
-    return this.#refused.get(`${from}>${id}`) ?? Number.NEGATIVE_INFINITY;
+  /** When knocks from a host at an instance last found it so. */
+  knocksAt(from, id) {
+    return this.#knocks.get(`${from}>${id}`) ?? { alive: -1, refused: -1 };
   }
 
   /** Opens a connection and sends one request; `client` hears of the answer. */

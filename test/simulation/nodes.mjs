@@ -1,4 +1,5 @@
 import { carrierOf } from "./carrier.mjs";
+import { lied } from "./lies.mjs";
 import { Process } from "./process.mjs";
 
 export const REGISTRY = "r";
@@ -17,6 +18,8 @@ export class RegistryNode {
   process;
   memory;
   bootedAt = 0;
+  /** How it deceives its readers, if it does: one of `LIES`. */
+  lie;
   #world;
   #lives = 0;
   #listener;
@@ -65,12 +68,29 @@ export class RegistryNode {
     const { library, network } = this.#world;
     const { process, memory } = this;
     const server = library.createRegistryServer({ registry: memory, clock: process.clock });
-    const handle = (request, response) => server.handle(request, response);
+    const handle = (request, response) => {
+      if (!this.lie || !lied(this.lie, this.#truth(), request, response)) server.handle(request, response);
+    };
     this.#listener = { process, handle, connections: new Set() };
     network.listen(REGISTRY, this.#listener);
   }
 
+  #truth() {
+    const { epoch, revision } = this.memory;
+    const { checks, library } = this.#world;
+    const of = (service) => [...checks.registry.listed.values()].filter(({ instance }) => instance.service === service);
+    return { epoch, revision, view: (service) => of(service).map(({ instance }) => library.toWire(instance)) };
+  }
+
+  /** From now on it answers readers with that kind of lie, or with the truth again; every stream is cut. */
+  lies(kind) {
+    this.lie = kind;
+    for (const exchange of [...this.#listener.connections]) exchange.reset("ECONNRESET");
+    if (kind) this.#world.network.count(`lie: ${kind}`);
+  }
+
   #drop(answer) {
+    this.lie = undefined;
     this.#world.network.listen(REGISTRY, answer);
     for (const exchange of [...this.#listener.connections]) {
       if (answer === "refuses") exchange.reset("ECONNRESET");
@@ -122,7 +142,7 @@ export class ProviderNode {
     for (const event of ["registered", "registerFailed", "beatMissed", "lost", "conflict"]) {
       agent.on(event, (told) => this.#world.note(`${this.host} ${event} ${told.cause?.message ?? ""}`));
     }
-    const life = { process, agent, stopped: false, wasHeard: false, id: this.id, host: this.host };
+    const life = { process, agent, stopped: false, wasHeard: false, hasLeft: false, id: this.id, host: this.host };
     process.owner = life;
     this.life = life;
     this.#world.note(`${this.host} starts, life ${this.lives}`);

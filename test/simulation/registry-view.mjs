@@ -12,6 +12,9 @@ const CROWD = 50;
 /** A fleet that is started by one command registers at once; its beats are counted after that, in milliseconds. */
 const BOOT_MS = 2_000;
 
+/** So many leases of a service may end within so many milliseconds without evidence, or one (R-4). */
+const EXPIRING_SHARE = 0.15;
+const EXPIRING_MS = 10_000;
 /** So many ttls a lease may outlast its own where too many ended at once (R-4). */
 const EXIT_TTLS = 3;
 
@@ -27,6 +30,7 @@ export class RegistryView {
   #byLife = new Map();
   #unlistedAt = new Map();
   #recent = [];
+  #ended = new Map();
   /** When it last kept somebody whose lease was over, in its own waking time. */
   #preservedMs = Number.NEGATIVE_INFINITY;
 
@@ -76,6 +80,7 @@ export class RegistryView {
     if (request.path === "/v1/register") {
       const { lease_id, id, incarnation, ttl } = body;
       const lease = { id, life: process.owner, ttlMs: ttl * 1_000, renewedMs: awakeMs, pauses, leaving: false };
+      if (process.owner?.hasLeft) this.#checks.fail("R-5", `${id} is registered again after it had left`);
       this.#leases.set(lease_id, lease);
       this.#byLife.set(incarnation, lease);
     } else if (request.path === "/v1/heartbeat") {
@@ -137,10 +142,24 @@ export class RegistryView {
     if (reason === "deregistered" && !lease.leaving && !lease.life.stopped) {
       this.#checks.fail("P-9", `${id} lives, and was deregistered by a life before it`);
     }
-    if (reason === "expired") this.#expired(lease);
+    if (reason === "deregistered") lease.life.hasLeft = true;
+    if (reason === "expired") this.#expired(lease, instance);
   }
 
-  #expired({ id, life, ttlMs, renewedMs, pauses }) {
+  /** R-4: not too many at once. */
+  #counts({ service }) {
+    const now = this.#node.process.awakeMs;
+    const ended = (this.#ended.get(service) ?? []).filter((at) => now - at < EXPIRING_MS - 0.01);
+    ended.push(now);
+    this.#ended.set(service, ended);
+    const left = [...this.listed.values()].filter(({ instance }) => instance.service === service).length;
+    const most = Math.max(1, Math.floor((left + ended.length) * EXPIRING_SHARE));
+    if (ended.length <= most) return;
+    this.#checks.fail("R-4", `${ended.length} of ${left + ended.length} leases of ${service} ended at once`);
+  }
+
+  #expired(lease, instance) {
+    const { id, life, ttlMs, renewedMs, pauses } = lease;
     const { process } = this.#node;
     const silentMs = process.awakeMs - renewedMs;
     const paused = process.pauses - pauses;
@@ -151,5 +170,6 @@ export class RegistryView {
     const isPreserved = this.#preservedMs >= renewedMs + ttlMs;
     const mostMs = ttlMs * (isPreserved ? 1 + EXIT_TTLS : 1) + SWEEP_MS;
     if (silentMs > mostMs + 0.01) this.#checks.fail(isPreserved ? "R-4" : "R-1", said);
+    if (paused === 0 && silentMs < ttlMs * (1 + EXIT_TTLS) && instance.status !== "draining") this.#counts(instance);
   }
 }

@@ -132,7 +132,9 @@ export class World {
     this.checks.disturbed();
     this.network.mendAll();
     if (this.network.at(REGISTRY) === "swallows") throw new Error(`${act} left the registry away`);
+    if (this.registry.lie) this.registry.lies(undefined);
     for (const { life } of this.providers) life?.process.resume();
+    for (const provider of this.providers) if (!provider.life && this.dice(`${act}@${this.now}`).chance(0.5)) provider.start();
     for (const { process } of this.consumers) process.resume();
     await this.checks.converges(act);
   }
