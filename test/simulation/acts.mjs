@@ -5,6 +5,8 @@ import { REGISTRY, WARMING_MS } from "./nodes.mjs";
 
 /** A connection that is swallowed costs its caller this long, in milliseconds, before it counts as failed. */
 const SWALLOWED_MS = 3_000;
+const HOUR_MS = 3_600_000;
+const YEAR_MS = 365 * 24 * HOUR_MS;
 
 /**
  * What happens between two calms: one fault or several, and what is promised of it. A world plays them in the order its
@@ -28,6 +30,8 @@ export const ACTS = [
   { name: "rolling-restart", weight: 2, play: rollingRestart },
   { name: "rolling-restart-without-registry", weight: 1, play: rollingRestartWithoutRegistry },
   { name: "consumer-restarts", weight: 1, play: consumerRestarts },
+  { name: "walls-step", weight: 1, play: wallsStep },
+  { name: "machine-sleeps", weight: 2, play: machineSleeps },
   { name: "registry-lies", weight: 5, play: registryLies },
   { name: "registry-cut-off", weight: 2, play: registryCutOff },
   { name: "everybody-dies", weight: 1, play: everybodyDies },
@@ -206,6 +210,32 @@ async function slowChanges(world, dice) {
     await providerChanges(world, dice);
     await world.sleep(dice.between(0, 2_000));
   }
+}
+
+/** Wall clocks are set, by an hour or by ten years: nothing at all may come of it. */
+async function wallsStep(world, dice) {
+  for (const process of processesOf(world)) {
+    if (!dice.chance(0.5)) continue;
+    process.wallOffMs += dice.oneOf([-1, 1]) * dice.oneOf([HOUR_MS, 10 * YEAR_MS]);
+    world.network.count("wall step");
+  }
+  world.note("wall clocks are set");
+  await world.sleep(dice.between(0, 2 * world.ttlMs));
+}
+
+/** One machine is suspended: for a moment, or for longer than any lease. */
+async function machineSleeps(world, dice) {
+  const process = dice.oneOf(processesOf(world));
+  world.note(`${process.host} is suspended`);
+  world.network.count("suspend");
+  process.suspend();
+  await world.sleep(dice.oneOf([dice.between(500, 5_000), world.ttlMs * dice.between(0.5, 3)]));
+  process.resume();
+  await world.sleep(dice.between(0, world.beatMs));
+}
+
+function processesOf({ registry, providers, consumers }) {
+  return [registry, ...consumers, ...providers.flatMap(({ life }) => life ?? [])].map(({ process }) => process);
 }
 
 /** It goes on serving providers, and tells readers what is not so; meanwhile somebody, or everybody, may die. */

@@ -86,9 +86,10 @@ export class Checks {
   /** Liveness: the truth everywhere, first of the living, then of the dead. */
   async converges(act) {
     const world = this.#world;
-    const { ttlMs, beatMs, refreshMs, registry } = world;
+    const { ttlMs, refreshMs, registry, slowness } = world;
+    const beatMs = ttlMs / 3;
     const begunAt = world.now;
-    const until = (ms) => world.sleep(begunAt + ms - world.now);
+    const until = (ms) => world.sleep(begunAt + ms * slowness - world.now);
     await until(2 * beatMs);
     for (const provider of world.providers) {
       if (provider.isUp && !this.registry.lists(provider)) this.fail("L-1", `${act}: ${provider.host} is not listed`);
@@ -99,7 +100,7 @@ export class Checks {
     const toldMs = 2 * (1.1 * refreshMs + 3_500);
     await until(warmMs + ttlMs + 2_000 + toldMs);
     if (registry.memory.suspects > 0) await until(4 * ttlMs + 2_000 + toldMs); // those go by and by (R-4)
-    if (this.#areDoubting()) await until(world.now - begunAt + ttlMs + toldMs);
+    if (this.#areDoubting()) await until((world.now - begunAt) / slowness + ttlMs + toldMs);
     this.registry.mustBeExact(act);
     for (const view of this.#views) view.mustAgree(act, this.registry);
   }

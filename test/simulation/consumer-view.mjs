@@ -1,4 +1,4 @@
-import { WALL_START } from "./process.mjs";
+import { keyOf } from "./registry-view.mjs";
 
 /** A registry's word against somebody counts as repeated after this, in milliseconds: the library's default. */
 const CONFIRM_MS = 5_000;
@@ -11,7 +11,7 @@ export class ConsumerView {
   #node;
   #service;
   #snapshot;
-  /** What it shows: id to `{ key, registeredAt }`. */
+  /** What it shows: id to `{ key, bornAt }`. */
   #seen = new Map();
   #dropped = new Set();
   /** Since when each is kept against the registry's word. */
@@ -104,17 +104,19 @@ export class ConsumerView {
     return instance?.metadata.life === String(lives);
   }
 
-  #shows({ id, incarnation, registeredAt }) {
-    const key = `${id}#${incarnation}@${registeredAt}`;
+  #shows(instance) {
+    const { id } = instance;
+    const key = keyOf(instance);
+    const bornAt = this.#world.births.get(key) ?? Number.POSITIVE_INFINITY;
     const before = this.#seen.get(id);
     if (!this.#service.snapshot.suspects.includes(id)) this.#doubtedAt.delete(id);
     if (before?.key === key) return;
     if (this.#dropped.has(key)) this.#checks.fail("R-5", `${this.#name} shows ${key} again after it had gone`);
-    if (before && before.registeredAt > registeredAt) {
+    if (before && before.bornAt > bornAt) {
       this.#checks.fail("R-5", `${this.#name} went back from ${before.key} to ${key}`);
     }
     if (before) this.#dropped.add(before.key);
-    this.#seen.set(id, { key, registeredAt });
+    this.#seen.set(id, { key, bornAt });
     this.#world.note(`${this.#node.host} sees ${key}`);
   }
 
@@ -130,7 +132,7 @@ export class ConsumerView {
   #mayGo(id) {
     const doubtedAt = this.#doubtedAt.get(id);
     if (doubtedAt === undefined) return false;
-    const doubtedMs = this.#world.now - doubtedAt + 1;
+    const doubtedMs = (this.#world.now - doubtedAt) * this.process.rate + 1;
     const { alive, refused } = this.#world.network.knocksAt(this.#node.host, id);
     if (alive > refused && alive >= doubtedAt && !this.#knowsAnybody) {
       this.#checks.fail("C-3", `${this.#name} gave up ${id}, which lives, and there is nobody else`);
@@ -143,20 +145,20 @@ export class ConsumerView {
    * doubted, before there is evidence or a ttl has passed (C-3).
    */
   #drops(id) {
-    const { key, registeredAt } = this.#seen.get(id);
+    const { key, bornAt } = this.#seen.get(id);
     const mayGo = this.#mayGo(id);
     this.#doubtedAt.delete(id);
     this.#seen.delete(id);
-    this.#dropped.add(key);
     this.#world.note(`${this.#node.host} drops ${key}`);
-    if (mayGo) return;
+    if (mayGo) return; // which the registry may contradict
+    this.#dropped.add(key);
     if (!this.#isSpokenTo) {
       this.#checks.fail("C-1", `${this.#name} dropped ${key} although nobody said a word`);
     }
     const removedAt = this.#world.removals.get(id);
-    if (removedAt !== undefined && removedAt >= registeredAt - WALL_START) return; // the registry said why
+    if (removedAt !== undefined && removedAt >= bornAt) return; // the registry said why
     const missingSince = this.#checks.registry.missingSince(id);
-    if (missingSince !== undefined && this.#world.now - missingSince >= this.#world.ttlMs - 1) return;
+    if (missingSince !== undefined && (this.#world.now - missingSince) * this.process.rate >= this.#world.ttlMs - 1) return;
     this.#checks.fail("R-3", `${this.#name} dropped ${key}, which nobody had removed`);
   }
 }

@@ -35,7 +35,7 @@ export class RegistryNode {
   /** Starts with an empty memory. */
   boot() {
     const { library, scheduler, network, checks } = this.#world;
-    this.process = new Process(scheduler, REGISTRY, library.sleepOn);
+    this.process = new Process(scheduler, REGISTRY, library.sleepOn, this.#world.rateOf(REGISTRY));
     const { clock } = this.process;
     const random = this.#world.dice(`${REGISTRY}/${++this.#lives}`).fraction;
     this.memory = library.memoryRegistry({ clock, random, epoch: `e${this.#lives}` });
@@ -127,7 +127,7 @@ export class ProviderNode {
   start() {
     if (this.life?.process.isAlive) return;
     const { library, scheduler } = this.#world;
-    const process = new Process(scheduler, this.host, library.sleepOn);
+    const process = new Process(scheduler, this.host, library.sleepOn, this.#world.rateOf(this.host));
     const dice = this.#world.dice(`${this.host}/${++this.lives}`);
     const agent = library.createAgent({
       service: this.service,
@@ -195,7 +195,7 @@ export class ConsumerNode {
   start() {
     const { library, scheduler, checks, serviceNames, refreshMs } = this.#world;
     this.process?.kill();
-    const process = new Process(scheduler, this.host, library.sleepOn);
+    const process = new Process(scheduler, this.host, library.sleepOn, this.#world.rateOf(this.host));
     const dice = this.#world.dice(`${this.host}/${++this.#lives}`);
     this.process = process;
     const resolver = library.createResolver({
@@ -217,7 +217,7 @@ export class ConsumerNode {
       this.#pickSoon(process, dice);
     };
     this.#world.scheduler.after(dice.between(100, 4_000), () =>
-      process.run({ run, cancelled: false, isTimer: true, time: 0 }),
+      process.run({ run, cancelled: false, isTimer: true, due: Number.POSITIVE_INFINITY }),
     );
   }
 }

@@ -1,5 +1,7 @@
 /** A timer later than this, in milliseconds, was held up: the system clock then lets what has arrived go first. */
 const LATE_MS = 50;
+/** A timer that is due within this, in milliseconds, is due: numbers are not exact. */
+const EXACT_MS = 1e-5;
 /** What the wall clock says when a world begins. */
 export const WALL_START = Date.UTC(2026, 0, 1);
 
@@ -16,11 +18,16 @@ export class Process {
   pausedMs = 0;
   pauses = 0;
   resumedAt = Number.NEGATIVE_INFINITY;
+  /** By how much its machine's wall clock is wrong, in milliseconds. */
+  wallOffMs = 0;
+  /** How long its monotonic clock has stood still, because its machine slept. */
+  asleepMs = 0;
   /** How many messages it has received. */
   heard = 0;
   #scheduler;
   #held = [];
   #pausedAt = 0;
+  #isAsleep = false;
 
   /** @param {string} host its place in the network, which outlives it @param {number} rate its clock's, 1 being true */
   constructor(scheduler, host, sleepOn, rate = 1) {
@@ -40,6 +47,16 @@ export class Process {
     return now - this.pausedMs - (this.isPaused ? now - this.#pausedAt : 0);
   }
 
+  /** The same as its own clock counts it. */
+  get ownMs() {
+    return this.awakeMs * this.rate;
+  }
+
+  /** How long its monotonic clock has stood still by now. */
+  get stoodStillMs() {
+    return this.asleepMs + (this.#isAsleep ? this.#scheduler.now - this.#pausedAt : 0);
+  }
+
   /** Runs something in this process: now, or when it goes on. What comes to the dead, or to a machine asleep, is lost. */
   run(event) {
     if (this.isPaused && this.isAlive && (event.isTimer || !this.isDeaf)) this.#held.push(event);
@@ -54,16 +71,25 @@ export class Process {
     this.#pausedAt = this.#scheduler.now;
   }
 
+  /** Its machine is suspended: what is sent to it is lost, and its monotonic clock stands still. */
+  suspend() {
+    if (!this.isRunning) return;
+    this.pause(true);
+    this.#isAsleep = true;
+  }
+
   resume() {
     if (!this.isPaused || !this.isAlive) return;
-    this.isPaused = false;
     const { now } = this.#scheduler;
+    this.asleepMs = this.stoodStillMs;
+    this.#isAsleep = false;
+    this.isPaused = false;
     this.resumedAt = now;
     this.pausedMs += now - this.#pausedAt;
     const held = this.#held;
     this.#held = [];
     const timers = held.filter(({ isTimer }) => isTimer);
-    if (timers.some(({ time }) => now - time > LATE_MS)) this.clock.stalledAt = this.clock.now();
+    if (timers.some(({ due }) => this.clock.now() - due > LATE_MS)) this.clock.stalledAt = this.clock.now();
     const messages = held.filter(({ isTimer }) => !isTimer);
     for (const event of [...messages, ...timers]) this.#scheduler.after(0, () => this.run(event));
   }
@@ -91,21 +117,29 @@ class ProcessClock {
   }
 
   now() {
-    return 1_000 + (this.#scheduler.now - this.#bornAt) * this.#process.rate;
+    const { stoodStillMs, rate } = this.#process;
+    return 1_000 + (this.#scheduler.now - this.#bornAt - stoodStillMs) * rate;
   }
 
   wall() {
-    return WALL_START + this.#scheduler.now;
+    return WALL_START + this.#scheduler.now + this.#process.wallOffMs;
   }
 
   schedule(ms, run) {
-    const timer = { time: 0, run, cancelled: false, isTimer: true };
-    const event = this.#scheduler.after(Math.max(1, ms) / this.#process.rate, () => this.#process.run(timer));
-    timer.time = event.time;
+    const timer = { due: this.now() + Math.max(1, ms), cancelled: false, isTimer: true, event: undefined, run: undefined };
+    timer.run = () => {
+      if (timer.due - this.now() > EXACT_MS) this.#plan(timer); // the clock stood still meanwhile
+      else run();
+    };
+    this.#plan(timer);
     return () => {
       timer.cancelled = true;
-      event.cancelled = true;
+      timer.event.cancelled = true;
     };
+  }
+
+  #plan(timer) {
+    timer.event = this.#scheduler.after((timer.due - this.now()) / this.#process.rate, () => this.#process.run(timer));
   }
 
   sleep(ms, signal) {

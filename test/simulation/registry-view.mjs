@@ -18,6 +18,11 @@ const EXPIRING_MS = 10_000;
 /** So many ttls a lease may outlast its own where too many ended at once (R-4). */
 const EXIT_TTLS = 3;
 
+/** Names one life of an instance, over all lives of the registry. */
+export function keyOf({ id, incarnation, registeredAt }) {
+  return `${id}#${incarnation}@${registeredAt}`;
+}
+
 /** One life of the registry as an all-seeing observer knows it: who is listed, by whose lease, kept by which beats. */
 export class RegistryView {
   /** What is listed: id to `{ instance, at }`. */
@@ -55,12 +60,12 @@ export class RegistryView {
   /** Since when an id has not been listed while that means something; undefined while it is. */
   missingSince(id) {
     if (this.listed.has(id)) return undefined;
-    return Math.max(this.#unlistedAt.get(id) ?? 0, this.#node.bootedAt + WARMING_MS);
+    return Math.max(this.#unlistedAt.get(id) ?? 0, this.#node.bootedAt + WARMING_MS / this.#node.process.rate);
   }
 
   /** A request has reached the server. P-2: a fleet must not come all at once. */
   asked({ process }) {
-    const { now, providers, beatMs } = this.#world;
+    const { now, providers, beatMs } = this.#world; // a crowd's clocks are right
     if (providers.length < CROWD || process.owner === undefined || now < BOOT_MS) return;
     if (now - this.#node.process.resumedAt < WINDOW_MS) return; // what its kernel had kept
     const recent = this.#recent;
@@ -76,17 +81,17 @@ export class RegistryView {
   answered({ request, process }, status, text) {
     if (request.method !== "POST" || status >= 300 || request.path === "/v1/watch") return;
     const body = JSON.parse(text);
-    const { awakeMs, pauses } = this.#node.process;
+    const { ownMs, pauses } = this.#node.process;
     if (request.path === "/v1/register") {
       const { lease_id, id, incarnation, ttl } = body;
-      const lease = { id, life: process.owner, ttlMs: ttl * 1_000, renewedMs: awakeMs, pauses, leaving: false };
+      const lease = { id, life: process.owner, ttlMs: ttl * 1_000, renewedMs: ownMs, pauses, leaving: false };
       if (process.owner?.hasLeft) this.#checks.fail("R-5", `${id} is registered again after it had left`);
       this.#leases.set(lease_id, lease);
       this.#byLife.set(incarnation, lease);
     } else if (request.path === "/v1/heartbeat") {
       for (const { lease_id } of body.renewed) {
         const lease = this.#leases.get(lease_id);
-        if (lease) Object.assign(lease, { renewedMs: awakeMs, pauses });
+        if (lease) Object.assign(lease, { renewedMs: ownMs, pauses });
       }
     } else if (request.path === "/v1/deregister") {
       const lease = this.#leases.get(JSON.parse(request.body).lease_id);
@@ -96,7 +101,7 @@ export class RegistryView {
 
   settled() {
     const { size, suspects } = this.memory;
-    if (suspects > 0) this.#preservedMs = this.#node.process.awakeMs;
+    if (suspects > 0) this.#preservedMs = this.#node.process.ownMs;
     if (size !== this.listed.size) {
       this.#checks.fail("P-7", `${size} leases are alive for ${this.listed.size} instances that are listed`);
     }
@@ -124,6 +129,8 @@ export class RegistryView {
       const upserted = update.type === "reset" ? update.instances : (update.upserted ?? []);
       for (const instance of upserted) {
         this.#world.note(`r lists ${instance.id} incarnation ${instance.incarnation}`);
+        const key = keyOf(instance);
+        if (!this.#world.births.has(key)) this.#world.births.set(key, now);
         this.listed.set(instance.id, { instance, at: now });
       }
       for (const { id, reason } of update.removed ?? []) this.#removed(id, reason);
@@ -148,7 +155,7 @@ export class RegistryView {
 
   /** R-4: not too many at once. */
   #counts({ service }) {
-    const now = this.#node.process.awakeMs;
+    const now = this.#node.process.ownMs;
     const ended = (this.#ended.get(service) ?? []).filter((at) => now - at < EXPIRING_MS - 0.01);
     ended.push(now);
     this.#ended.set(service, ended);
@@ -161,7 +168,7 @@ export class RegistryView {
   #expired(lease, instance) {
     const { id, life, ttlMs, renewedMs, pauses } = lease;
     const { process } = this.#node;
-    const silentMs = process.awakeMs - renewedMs;
+    const silentMs = process.ownMs - renewedMs;
     const paused = process.pauses - pauses;
     const said = `${id} (${life.host}) was evicted ${silentMs.toFixed(0)} ms after its last beat; ttl ${ttlMs} ms`;
     if (silentMs < ttlMs - paused * PAUSE_COST_MS - 0.01) {

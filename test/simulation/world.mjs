@@ -14,6 +14,9 @@ const TTLS_MS = [9_000, 15_000, 30_000, 30_000, 30_000];
 const CROWDS = 0.03;
 const CROWD = { providers: 120, hours: 0.05, ttlMs: 9_000 };
 
+/** The share of worlds in which the monotonic clock of one host runs at half the speed, or at twice. */
+const ODD_CLOCKS = 0.08;
+
 /**
  * How a world is made; what is undefined its seed decides.
  *
@@ -22,6 +25,7 @@ const CROWD = { providers: 120, hours: 0.05, ttlMs: 9_000 };
  * @property {Readonly<Record<string, number>>} [weights] of acts, by name: only these are played
  * @property {number} [providers] of each service
  * @property {number} [ttlMs]
+ * @property {number} [oddClocks] the chance that a clock runs at a wrong speed
  * @property {boolean} [crowd] whether it is one of the worlds with many providers
  */
 
@@ -30,9 +34,12 @@ export class World {
   scheduler = new Scheduler();
   /** When each id was last removed by a registry that said why. */
   removals = new Map();
+  /** When each life of an instance was first listed, by its key. */
+  births = new Map();
   #hash = 0x811c9dc5;
   #notes = [];
   #halt = new AbortController();
+  #odd;
 
   /** @param {Profile} profile */
   constructor(library, seed, profile = {}) {
@@ -46,8 +53,11 @@ export class World {
     this.checks = new Checks(this);
     this.hours = isCrowd ? CROWD.hours : this.profile.hours;
     this.ttlMs = this.profile.ttlMs ?? (isCrowd ? CROWD.ttlMs : dice.oneOf(TTLS_MS));
-    this.beatMs = this.ttlMs / 3;
-    this.refreshMs = this.beatMs * dice.oneOf([0.5, 1, 3]);
+    this.#odd = isCrowd ? undefined : this.#oddClock(dice);
+    /** By how much what is promised takes longer: somebody's clock may run slow. */
+    this.slowness = this.#odd ? 2 : 1;
+    this.beatMs = (this.slowness * this.ttlMs) / 3;
+    this.refreshMs = (this.ttlMs / 3) * dice.oneOf([0.5, 1, 3]);
     this.serviceNames = dice.chance(0.3) ? ["orders", "stock"] : ["orders"];
     this.registry = new RegistryNode(this);
     this.providers = [];
@@ -77,6 +87,16 @@ export class World {
 
   get notes() {
     return this.#notes.slice(-QUOTED);
+  }
+
+  /** How fast the clock of a host runs; at most one of a world is wrong. */
+  rateOf(host) {
+    return this.#odd?.host === host ? this.#odd.rate : 1;
+  }
+
+  #oddClock(dice) {
+    if (!dice.chance(this.profile.oddClocks ?? ODD_CLOCKS)) return undefined;
+    return { host: dice.oneOf([REGISTRY, "p1", "c1"]), rate: dice.oneOf([0.5, 2]) };
   }
 
   dice(name) {
