@@ -1,10 +1,13 @@
 import { SLACK_MS } from "./checks.mjs";
+import { corrupt } from "./disk.mjs";
 import { LIES } from "./lies.mjs";
 import { CALM } from "./network.mjs";
 import { REGISTRY, WARMING_MS } from "./nodes.mjs";
 
 /** A connection that is swallowed costs its caller this long, in milliseconds, before it counts as failed. */
 const SWALLOWED_MS = 3_000;
+/** Whatever was so for this long, in milliseconds, is on the disk: a writing follows a change within a second. */
+const WRITTEN_MS = 1_500;
 const HOUR_MS = 3_600_000;
 const YEAR_MS = 365 * 24 * HOUR_MS;
 
@@ -16,6 +19,7 @@ export const ACTS = [
   { name: "registry-empty", weight: 6, play: registryEmpty },
   { name: "registry-empty-unseen", weight: 1, play: registryEmptyUnseen },
   { name: "registry-kept", weight: 2, play: registryKept },
+  { name: "registry-from-disk", weight: 2, play: registryFromDisk },
   { name: "registry-stalls", weight: 3, play: registryStalls },
   { name: "registry-long-gone", weight: 1, play: registryLongGone },
   { name: "provider-crashes", weight: 2, play: providerCrashes },
@@ -76,6 +80,28 @@ async function registryKept(world, dice) {
   await world.sleep(dice.oneOf([dice.between(0, 5_000), dice.between(0, 3 * world.ttlMs)]));
   world.checks.disturbed();
   world.registry.bootKept();
+}
+
+/** The registry's machine loses power and comes back with its disk, on which a byte may have changed. */
+async function registryFromDisk(world, dice) {
+  if (!world.hasDisk) return registryKept(world, dice);
+  const { registry, checks } = world;
+  await world.sleep(dice.between(0, WRITTEN_MS));
+  const written = checks.registry.listedFor(WRITTEN_MS);
+  world.note("r loses power");
+  registry.losesPower(dice.fraction());
+  const isSpoilt = dice.chance(0.2) && corrupt(registry.path, dice.fraction());
+  await world.sleep(dice.oneOf([dice.between(0, 2_000), dice.between(0, 3 * world.ttlMs)]));
+  checks.disturbed();
+  registry.boot(true);
+  await world.sleep(0);
+  const { listed } = checks.registry;
+  if (isSpoilt && listed.size > 0) checks.fail("S-1", "a snapshot that was changed was believed");
+  for (const { id } of isSpoilt ? [] : written) {
+    if (!listed.has(id)) checks.fail("S-1", `${id} was on the disk and is forgotten`);
+  }
+  for (const provider of world.providers) seenAgain(world, provider, SWALLOWED_MS, "P-1");
+  await world.sleep(world.beatMs + 6_000);
 }
 
 async function registryStalls(world, dice) {
@@ -312,7 +338,14 @@ async function everything(world, dice) {
     rollingRestart,
     registryCutOff,
   ];
-  const registry = dice.oneOf([registryEmpty, registryKept, registryStalls, registryLongGone, registryLies]);
+  const registry = dice.oneOf([
+    registryEmpty,
+    registryKept,
+    registryStalls,
+    registryLongGone,
+    registryLies,
+    registryFromDisk,
+  ]);
   const acts = [registry, ...others.filter(() => dice.chance(0.4))];
   const disturbing = setInterrupting(world);
   await Promise.all(

@@ -35,9 +35,11 @@ export class Checks {
     this.#failure ??= new Violation(id, message, this.#world);
   }
 
-  booted(node) {
-    this.registry?.end();
-    this.#registries = [new RegistryView(this.#world, this, node)];
+  /** @param fromDisk whether it goes on with the leases of the life before, as far as they were written */
+  booted(node, fromDisk) {
+    const before = this.registry;
+    before?.end();
+    this.#registries = [new RegistryView(this.#world, this, node, fromDisk ? before : undefined)];
   }
 
   asked(exchange) {

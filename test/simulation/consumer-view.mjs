@@ -111,8 +111,10 @@ export class ConsumerView {
     const before = this.#seen.get(id);
     if (!this.#service.snapshot.suspects.includes(id)) this.#doubtedAt.delete(id);
     if (before?.key === key) return;
-    if (this.#dropped.has(key)) this.#checks.fail("R-5", `${this.#name} shows ${key} again after it had gone`);
-    if (before && before.bornAt > bornAt) {
+    const isRestored = this.#world.restored.has(key);
+    if (this.#dropped.has(key) && !isRestored)
+      this.#checks.fail("R-5", `${this.#name} shows ${key} again after it had gone`);
+    if (before && before.bornAt > bornAt && !isRestored) {
       this.#checks.fail("R-5", `${this.#name} went back from ${before.key} to ${key}`);
     }
     if (before) this.#dropped.add(before.key);
@@ -158,7 +160,8 @@ export class ConsumerView {
     const removedAt = this.#world.removals.get(id);
     if (removedAt !== undefined && removedAt >= bornAt) return; // the registry said why
     const missingSince = this.#checks.registry.missingSince(id);
-    if (missingSince !== undefined && (this.#world.now - missingSince) * this.process.rate >= this.#world.ttlMs - 1) return;
+    if (missingSince !== undefined && (this.#world.now - missingSince) * this.process.rate >= this.#world.ttlMs - 1)
+      return;
     this.#checks.fail("R-3", `${this.#name} dropped ${key}, which nobody had removed`);
   }
 }

@@ -1,4 +1,5 @@
 import { carrierOf } from "./carrier.mjs";
+import { cutPower, wipe } from "./disk.mjs";
 import { lied } from "./lies.mjs";
 import { Process } from "./process.mjs";
 
@@ -32,17 +33,36 @@ export class RegistryNode {
     return this.process.isRunning && this.#world.network.at(REGISTRY) === this.#listener;
   }
 
-  /** Starts with an empty memory. */
-  boot() {
+  /** Starts with an empty memory, or with what is on its disk. */
+  boot(fromDisk = false) {
     const { library, scheduler, network, checks } = this.#world;
     this.process = new Process(scheduler, REGISTRY, library.sleepOn, this.#world.rateOf(REGISTRY));
     const { clock } = this.process;
     const random = this.#world.dice(`${REGISTRY}/${++this.#lives}`).fraction;
-    this.memory = library.memoryRegistry({ clock, random, epoch: `e${this.#lives}` });
+    if (!fromDisk) wipe(this.#folder);
+    const snapshot = this.#world.hasDisk ? { path: this.path } : undefined;
+    this.memory = library.memoryRegistry({ clock, random, epoch: `e${this.#lives}`, snapshot });
+    this.memory.on("snapshotFailed", ({ during }) => network.note(`r cannot ${during} its snapshot`));
     this.bootedAt = scheduler.now;
-    checks.booted(this);
+    checks.booted(this, fromDisk);
     this.#serve();
-    network.count(this.#lives > 1 ? "registry empty" : "boot");
+    if (this.#lives === 1) network.count("boot");
+    else network.count(fromDisk ? "registry from disk" : "registry empty");
+  }
+
+  get #folder() {
+    return `/${this.#world.seed}/`;
+  }
+
+  /** Where it keeps its leases, in worlds that have a disk. */
+  get path() {
+    return `${this.#folder}leases`;
+  }
+
+  /** Loses its power: a crash, and what was not flushed is torn. */
+  losesPower(share) {
+    this.crash("swallows");
+    cutPower(this.#folder, share);
   }
 
   /** Ends; its host refuses, or swallows what comes. */

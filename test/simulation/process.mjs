@@ -126,9 +126,16 @@ class ProcessClock {
   }
 
   schedule(ms, run) {
-    const timer = { due: this.now() + Math.max(1, ms), cancelled: false, isTimer: true, event: undefined, run: undefined };
+    const timer = {
+      due: this.now() + Math.max(1, ms),
+      cancelled: false,
+      isTimer: true,
+      event: undefined,
+      run: undefined,
+    };
     timer.run = () => {
-      if (timer.due - this.now() > EXACT_MS) this.#plan(timer); // the clock stood still meanwhile
+      if (timer.due - this.now() > EXACT_MS)
+        this.#plan(timer); // the clock stood still meanwhile
       else run();
     };
     this.#plan(timer);

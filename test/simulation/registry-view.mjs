@@ -39,16 +39,34 @@ export class RegistryView {
   /** When it last kept somebody whose lease was over, in its own waking time. */
   #preservedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(world, checks, node) {
+  /** @param before the life whose leases it goes on with, if any */
+  constructor(world, checks, node, before) {
     this.#world = world;
     this.#checks = checks;
     this.#node = node;
     this.memory = node.memory;
+    if (before) this.#goesOnWith(before);
     for (const service of world.serviceNames) this.#observe(service).catch(() => {});
   }
 
   end() {
     this.#halt.abort();
+  }
+
+  /** Every lease begins its ttl anew; all else that is known of it holds. */
+  #goesOnWith(before) {
+    const { ownMs, pauses } = this.#node.process;
+    for (const [leaseId, lease] of before.#leases) {
+      const restored = { ...lease, renewedMs: ownMs, pauses };
+      this.#leases.set(leaseId, restored);
+      this.#byLife.set(lease.incarnation, restored);
+    }
+  }
+
+  /** What has been listed for at least so long. */
+  listedFor(ms) {
+    const { now } = this.#world;
+    return [...this.listed.values()].filter(({ at }) => now - at >= ms).map(({ instance }) => instance);
   }
 
   /** Whether this provider's present life is listed. */
@@ -84,7 +102,15 @@ export class RegistryView {
     const { ownMs, pauses } = this.#node.process;
     if (request.path === "/v1/register") {
       const { lease_id, id, incarnation, ttl } = body;
-      const lease = { id, life: process.owner, ttlMs: ttl * 1_000, renewedMs: ownMs, pauses, leaving: false };
+      const lease = {
+        id,
+        incarnation,
+        life: process.owner,
+        ttlMs: ttl * 1_000,
+        renewedMs: ownMs,
+        pauses,
+        leaving: false,
+      };
       if (process.owner?.hasLeft) this.#checks.fail("R-5", `${id} is registered again after it had left`);
       this.#leases.set(lease_id, lease);
       this.#byLife.set(incarnation, lease);
@@ -127,6 +153,7 @@ export class RegistryView {
     for await (const update of this.memory.watch(service, { signal: this.#halt.signal })) {
       const { now } = this.#world;
       const upserted = update.type === "reset" ? update.instances : (update.upserted ?? []);
+      if (now === this.#node.bootedAt) for (const each of upserted) this.#world.restored.add(keyOf(each));
       for (const instance of upserted) {
         this.#world.note(`r lists ${instance.id} incarnation ${instance.incarnation}`);
         const key = keyOf(instance);

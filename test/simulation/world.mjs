@@ -14,6 +14,8 @@ const TTLS_MS = [9_000, 15_000, 30_000, 30_000, 30_000];
 const CROWDS = 0.03;
 const CROWD = { providers: 120, hours: 0.05, ttlMs: 9_000 };
 
+/** The share of worlds in which the registry keeps its leases on a disk. */
+const DISKS = 0.4;
 /** The share of worlds in which the monotonic clock of one host runs at half the speed, or at twice. */
 const ODD_CLOCKS = 0.08;
 
@@ -36,6 +38,8 @@ export class World {
   removals = new Map();
   /** When each life of an instance was first listed, by its key. */
   births = new Map();
+  /** Lives that came back from a disk: whoever had left after the last writing is back for a ttl. */
+  restored = new Set();
   #hash = 0x811c9dc5;
   #notes = [];
   #halt = new AbortController();
@@ -58,6 +62,7 @@ export class World {
     this.slowness = this.#odd ? 2 : 1;
     this.beatMs = (this.slowness * this.ttlMs) / 3;
     this.refreshMs = (this.ttlMs / 3) * dice.oneOf([0.5, 1, 3]);
+    this.hasDisk = !isCrowd && dice.chance(DISKS);
     this.serviceNames = dice.chance(0.3) ? ["orders", "stock"] : ["orders"];
     this.registry = new RegistryNode(this);
     this.providers = [];
@@ -154,7 +159,8 @@ export class World {
     if (this.network.at(REGISTRY) === "swallows") throw new Error(`${act} left the registry away`);
     if (this.registry.lie) this.registry.lies(undefined);
     for (const { life } of this.providers) life?.process.resume();
-    for (const provider of this.providers) if (!provider.life && this.dice(`${act}@${this.now}`).chance(0.5)) provider.start();
+    for (const provider of this.providers)
+      if (!provider.life && this.dice(`${act}@${this.now}`).chance(0.5)) provider.start();
     for (const { process } of this.consumers) process.resume();
     await this.checks.converges(act);
   }
