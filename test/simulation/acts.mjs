@@ -125,7 +125,7 @@ async function registryLongGone(world, dice) {
 async function providerCrashes(world, dice) {
   const provider = upOf(world, dice);
   if (!provider) return;
-  provider.kill();
+  provider.kill(dice.chance(0.3));
   await world.sleep(dice.between(0, 2 * world.ttlMs));
   if (dice.chance(0.8)) provider.start();
 }
@@ -271,7 +271,7 @@ async function registryLies(world, dice) {
   world.registry.lies(kind);
   const dying = dice.oneOf([0, 0, 0.3, 1]);
   await world.sleep(dice.between(0, 4_000));
-  for (const provider of world.providers) if (dice.chance(dying)) provider.kill();
+  for (const provider of world.providers) if (dice.chance(dying)) provider.kill(dice.chance(0.3));
   await world.sleep(dice.oneOf([dice.between(0, 8_000), dice.between(0, 3 * world.ttlMs)]));
   world.registry.lies(undefined);
   await world.sleep(dice.between(0, world.beatMs));
@@ -290,7 +290,8 @@ async function registryCutOff(world, dice) {
 }
 
 async function everybodyDies(world, dice) {
-  for (const provider of world.providers) if (provider.isUp) provider.kill();
+  const withMachine = dice.chance(0.5);
+  for (const provider of world.providers) if (provider.isUp) provider.kill(withMachine);
   await world.sleep(dice.between(0, 5 * world.ttlMs));
 }
 

@@ -58,8 +58,8 @@ export const MUTANTS = [
   {
     name: "evicts a beat too early",
     file: "registry/lease-table.js",
-    find: "if (expiresAt <= now)",
-    replace: "if (expiresAt <= now + 4_000)",
+    find: "const expiresAt = held.beatAt + held.ttlMs;",
+    replace: "const expiresAt = held.beatAt + held.ttlMs - 4_000;",
     why: "a lease is worth its whole ttl (R-1)",
     weights: { "provider-crashes": 1 },
   },
@@ -198,7 +198,7 @@ export const MUTANTS = [
     find: "return now >= doubt.until && ",
     replace: "return false && ",
     why: "the last dead instance stays for ever (L-4)",
-    weights: { "registry-lies": 1 },
+    weights: { "everybody-dies": 1 },
   },
   {
     name: "leases on disk are forgotten",

@@ -68,7 +68,7 @@ export class Network {
   /** What comes of a connection from one host to an address: the library's probe, without the time it takes. */
   knock(from, address) {
     const provider = this.#world.providers.find((each) => each.address === address);
-    if (!provider || this.isCut(from, provider.host)) return "unknown";
+    if (!provider?.isMachineUp || this.isCut(from, provider.host)) return "unknown";
     const found = provider.life?.process.isAlive ? "alive" : "refused"; // a kernel accepts for the paused too
     const knocks = this.#knocks.get(`${from}>${provider.id}`) ?? { alive: -1, refused: -1 };
     this.#knocks.set(`${from}>${provider.id}`, { ...knocks, [found]: this.#world.now });

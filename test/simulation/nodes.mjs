@@ -125,6 +125,7 @@ export class ProviderNode {
   /** The present life, if any: `{ process, agent, stopped, id }`. */
   life;
   lives = 0;
+  isMachineUp = true;
   #world;
 
   constructor(world, index, service, ttlMs) {
@@ -146,6 +147,7 @@ export class ProviderNode {
   /** Begins a life, unless one holds the port. */
   start() {
     if (this.life?.process.isAlive) return;
+    this.isMachineUp = true;
     const { library, scheduler } = this.#world;
     const process = new Process(scheduler, this.host, library.sleepOn, this.#world.rateOf(this.host));
     const dice = this.#world.dice(`${this.host}/${++this.lives}`);
@@ -181,8 +183,10 @@ export class ProviderNode {
     void life.agent.stop().then(() => life.process.kill());
   }
 
-  kill() {
-    this.#world.note(`${this.host} is killed`);
+  /** @param withMachine whether nobody even refuses connections then */
+  kill(withMachine = false) {
+    this.isMachineUp = !withMachine;
+    this.#world.note(`${this.host} is killed${withMachine ? ", its machine too" : ""}`);
     this.life?.process.kill();
     this.life = undefined;
     this.#world.network.count("provider crash");

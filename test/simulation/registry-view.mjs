@@ -83,8 +83,8 @@ export class RegistryView {
 
   /** A request has reached the server. P-2: a fleet must not come all at once. */
   asked({ process }) {
-    const { now, providers, beatMs } = this.#world; // a crowd's clocks are right
-    if (providers.length < CROWD || process.owner === undefined || now < BOOT_MS) return;
+    const { now, providers, beatMs, revivedAt } = this.#world; // a crowd's clocks are right
+    if (providers.length < CROWD || process.owner === undefined || now - revivedAt < BOOT_MS) return;
     if (now - this.#node.process.resumedAt < WINDOW_MS) return; // what its kernel had kept
     const recent = this.#recent;
     recent.push(now);

@@ -44,6 +44,9 @@ export class World {
   #notes = [];
   #halt = new AbortController();
   #odd;
+  #revival;
+  /** When many providers were last started by one command. */
+  revivedAt = 0;
 
   /** @param {Profile} profile */
   constructor(library, seed, profile = {}) {
@@ -52,6 +55,7 @@ export class World {
     this.seed = seed;
     this.profile = { hours: 1, ...profile };
     const dice = this.dice("world");
+    this.#revival = this.dice("revival");
     const isCrowd = this.profile.crowd ?? dice.chance(CROWDS);
     this.network = new Network(this, this.dice("network"));
     this.checks = new Checks(this);
@@ -151,6 +155,12 @@ export class World {
     }
   }
 
+  /** Whoever is dead begins a new life: else a world would die out. */
+  #reviveAll() {
+    this.revivedAt = this.now;
+    for (const provider of this.providers) if (!provider.life) provider.start();
+  }
+
   /** Faults stop: everybody must see the truth again in time. */
   async #converge(act) {
     this.note(`-- calm after ${act}`);
@@ -159,8 +169,7 @@ export class World {
     if (this.network.at(REGISTRY) === "swallows") throw new Error(`${act} left the registry away`);
     if (this.registry.lie) this.registry.lies(undefined);
     for (const { life } of this.providers) life?.process.resume();
-    for (const provider of this.providers)
-      if (!provider.life && this.dice(`${act}@${this.now}`).chance(0.5)) provider.start();
+    if (this.#revival.chance(0.5)) this.#reviveAll();
     for (const { process } of this.consumers) process.resume();
     await this.checks.converges(act);
   }
