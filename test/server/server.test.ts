@@ -233,6 +233,18 @@ describe("createRegistryServer", () => {
     assert.deepEqual(many.body.renewed, [{ lease_id: body.lease_id, status: "healthy" }]);
   });
 
+  it("knows a holder again by the secret it tells, and takes no secret that could be guessed", async () => {
+    const { post } = await start();
+    const told = (fields: object) => JSON.stringify({ ...JSON.parse(SPEC_BODY), ...fields });
+    const first = await post("/v1/register", told({ holder: "a secret of mine", edition: 1 }));
+    const again = await post("/v1/register", told({ holder: "a secret of mine", edition: 0, weight: 9 }));
+    assert.deepEqual([again.status, again.body.lease_id], [200, first.body.lease_id]);
+    const late = await post("/v1/update", JSON.stringify({ lease_id: first.body.lease_id, edition: 0, weight: 9 }));
+    assert.deepEqual([late.status, late.body.weight], [200, 1]);
+    const guessed = await post("/v1/register", told({ holder: "me" }));
+    assert.deepEqual([guessed.status, guessed.body.field], [422, "holder"]);
+  });
+
   it("refuses to be open to the network unasked, and to answer to a foreign name", async () => {
     assert.throws(() => createRegistryServer({ host: "0.0.0.0" }), /insecure: true.*INSECURE_BIND/);
     const { send } = await start();
