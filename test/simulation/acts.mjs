@@ -1,15 +1,17 @@
-import { SLACK_MS } from "./checks.mjs";
-import { corrupt } from "./disk.mjs";
-import { LIES } from "./lies.mjs";
+import { machineSleeps, wallsStep } from "./acts-clocks.mjs";
+import {
+  registryCutOff,
+  registryEmpty,
+  registryEmptyUnseen,
+  registryFromDisk,
+  registryKept,
+  registryLies,
+  registryLongGone,
+  registryStalls,
+} from "./acts-registry.mjs";
+import { seenAgain, upOf } from "./expected.mjs";
 import { CALM } from "./network.mjs";
-import { REGISTRY, WARMING_MS } from "./nodes.mjs";
-
-/** A connection that is swallowed costs its caller this long, in milliseconds, before it counts as failed. */
-const SWALLOWED_MS = 3_000;
-/** Whatever was so for this long, in milliseconds, is on the disk: a writing follows a change within a second. */
-const WRITTEN_MS = 1_500;
-const HOUR_MS = 3_600_000;
-const YEAR_MS = 365 * 24 * HOUR_MS;
+import { REGISTRY } from "./nodes.mjs";
 
 /**
  * What happens between two calms: one fault or several, and what is promised of it. A world plays them in the order its
@@ -42,85 +44,6 @@ export const ACTS = [
   { name: "slow-changes", weight: 1, play: slowChanges },
   { name: "everything", weight: 2, play: everything },
 ];
-
-async function registryEmpty(world, dice) {
-  const answer = dice.oneOf(["refuses", "refuses", "swallows"]);
-  world.note(`r crashes and ${answer}`);
-  world.registry.crash(answer);
-  if (dice.chance(0.3)) upOf(world, dice)?.kill();
-  await world.sleep(dice.oneOf([dice.between(0, 2_000), dice.between(0, 20_000), dice.between(0, 5 * world.ttlMs)]));
-  world.checks.disturbed();
-  world.registry.boot();
-  for (const provider of world.providers) seenAgain(world, provider, answer === "swallows" ? SWALLOWED_MS : 0, "P-1");
-  await world.sleep(world.beatMs + 6_000);
-}
-
-/** Consumers are cut off while the registry restarts and warms up: they come back with positions of an earlier epoch. */
-async function registryEmptyUnseen(world, dice) {
-  world.note("nobody hears how r restarts");
-  for (const { host } of world.consumers) world.network.cut(host, REGISTRY);
-  world.registry.crash("refuses");
-  if (dice.chance(0.7)) upOf(world, dice)?.kill();
-  world.registry.boot();
-  await world.sleep(WARMING_MS + dice.between(100, 20_000));
-}
-
-/** The registry lists this provider again within one beat and a second. */
-function seenAgain(world, provider, extraMs, id) {
-  const { life } = provider;
-  if (!provider.isUp) return;
-  world.checks.expect(world.beatMs + 1_000 + SLACK_MS + extraMs, id, `${provider.host} is not listed again`, () => {
-    return provider.life !== life || !provider.isUp || world.checks.registry.lists(provider);
-  });
-}
-
-async function registryKept(world, dice) {
-  world.note("r crashes, but keeps what it knows");
-  world.registry.crashKeeping(dice.oneOf(["refuses", "swallows"]));
-  await world.sleep(dice.oneOf([dice.between(0, 5_000), dice.between(0, 3 * world.ttlMs)]));
-  world.checks.disturbed();
-  world.registry.bootKept();
-}
-
-/** The registry's machine loses power and comes back with its disk, on which a byte may have changed. */
-async function registryFromDisk(world, dice) {
-  if (!world.hasDisk) return registryKept(world, dice);
-  const { registry, checks } = world;
-  await world.sleep(dice.between(0, WRITTEN_MS));
-  const written = checks.registry.listedFor(WRITTEN_MS);
-  world.note("r loses power");
-  registry.losesPower(dice.fraction());
-  const isSpoilt = dice.chance(0.2) && corrupt(registry.path, dice.fraction());
-  await world.sleep(dice.oneOf([dice.between(0, 2_000), dice.between(0, 3 * world.ttlMs)]));
-  checks.disturbed();
-  registry.boot(true);
-  await world.sleep(0);
-  const { listed } = checks.registry;
-  if (isSpoilt && listed.size > 0) checks.fail("S-1", "a snapshot that was changed was believed");
-  for (const { id } of isSpoilt ? [] : written) {
-    if (!listed.has(id)) checks.fail("S-1", `${id} was on the disk and is forgotten`);
-  }
-  for (const provider of world.providers) seenAgain(world, provider, SWALLOWED_MS, "P-1");
-  await world.sleep(world.beatMs + 6_000);
-}
-
-async function registryStalls(world, dice) {
-  world.note("r stands still");
-  world.network.count("registry stall");
-  world.registry.process.pause(dice.chance(0.5));
-  await world.sleep(dice.oneOf([dice.between(100, 4_000), dice.between(world.ttlMs, 3 * world.ttlMs)]));
-  world.registry.process.resume();
-  world.note("r goes on");
-  await world.sleep(dice.between(0, world.ttlMs));
-}
-
-async function registryLongGone(world, dice) {
-  const answer = dice.oneOf(["refuses", "swallows"]);
-  world.note(`r is gone for long and ${answer}`);
-  world.registry.crash(answer);
-  await world.sleep(dice.between(5, 40) * 60_000);
-  world.registry.boot();
-}
 
 async function providerCrashes(world, dice) {
   const provider = upOf(world, dice);
@@ -238,57 +161,6 @@ async function slowChanges(world, dice) {
   }
 }
 
-/** Wall clocks are set, by an hour or by ten years: nothing at all may come of it. */
-async function wallsStep(world, dice) {
-  for (const process of processesOf(world)) {
-    if (!dice.chance(0.5)) continue;
-    process.wallOffMs += dice.oneOf([-1, 1]) * dice.oneOf([HOUR_MS, 10 * YEAR_MS]);
-    world.network.count("wall step");
-  }
-  world.note("wall clocks are set");
-  await world.sleep(dice.between(0, 2 * world.ttlMs));
-}
-
-/** One machine is suspended: for a moment, or for longer than any lease. */
-async function machineSleeps(world, dice) {
-  const process = dice.oneOf(processesOf(world));
-  world.note(`${process.host} is suspended`);
-  world.network.count("suspend");
-  process.suspend();
-  await world.sleep(dice.oneOf([dice.between(500, 5_000), world.ttlMs * dice.between(0.5, 3)]));
-  process.resume();
-  await world.sleep(dice.between(0, world.beatMs));
-}
-
-function processesOf({ registry, providers, consumers }) {
-  return [registry, ...consumers, ...providers.flatMap(({ life }) => life ?? [])].map(({ process }) => process);
-}
-
-/** It goes on serving providers, and tells readers what is not so; meanwhile somebody, or everybody, may die. */
-async function registryLies(world, dice) {
-  const kind = dice.oneOf(LIES);
-  world.note(`r lies: ${kind}`);
-  world.registry.lies(kind);
-  const dying = dice.oneOf([0, 0, 0.3, 1]);
-  await world.sleep(dice.between(0, 4_000));
-  for (const provider of world.providers) if (dice.chance(dying)) provider.kill(dice.chance(0.3));
-  await world.sleep(dice.oneOf([dice.between(0, 8_000), dice.between(0, 3 * world.ttlMs)]));
-  world.registry.lies(undefined);
-  await world.sleep(dice.between(0, world.beatMs));
-}
-
-/** All providers lose the registry, or most, or a few; consumers see both. */
-async function registryCutOff(world, dice) {
-  const share = dice.oneOf([1, 0.6, 0.2]);
-  world.note(`r is cut off from ${share * 100} % of providers`);
-  for (const { host } of world.providers) {
-    if (!dice.chance(share)) continue;
-    world.network.cut(host, REGISTRY);
-    world.network.cut(REGISTRY, host);
-  }
-  await world.sleep(world.ttlMs * dice.between(0.8, 3));
-}
-
 async function everybodyDies(world, dice) {
   const withMachine = dice.chance(0.5);
   for (const provider of world.providers) if (provider.isUp) provider.kill(withMachine);
@@ -372,9 +244,4 @@ function setInterrupting(world) {
       isOver = true;
     },
   };
-}
-
-function upOf(world, dice) {
-  const up = world.providers.filter(({ isUp }) => isUp);
-  return up.length === 0 ? undefined : dice.oneOf(up);
 }

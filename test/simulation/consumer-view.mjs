@@ -135,8 +135,8 @@ export class ConsumerView {
     const doubtedAt = this.#doubtedAt.get(id);
     if (doubtedAt === undefined) return false;
     const doubtedMs = (this.#world.now - doubtedAt) * this.process.rate + 1;
-    const { alive, refused } = this.#world.network.knocksAt(this.#node.host, id);
-    if (alive > refused && alive >= doubtedAt && !this.#knowsAnybody) {
+    const { found, alive, refused } = this.#world.network.knocksAt(this.#node.host, id);
+    if (found === "alive" && alive >= doubtedAt && !this.#knowsAnybody) {
       this.#checks.fail("C-3", `${this.#name} gave up ${id}, which lives, and there is nobody else`);
     }
     return doubtedMs >= this.#world.ttlMs || (refused >= doubtedAt && doubtedMs >= CONFIRM_MS);

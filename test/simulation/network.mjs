@@ -68,16 +68,24 @@ export class Network {
   /** What comes of a connection from one host to an address: the library's probe, without the time it takes. */
   knock(from, address) {
     const provider = this.#world.providers.find((each) => each.address === address);
-    if (!provider?.isMachineUp || this.isCut(from, provider.host)) return "unknown";
-    const found = provider.life?.process.isAlive ? "alive" : "refused"; // a kernel accepts for the paused too
-    const knocks = this.#knocks.get(`${from}>${provider.id}`) ?? { alive: -1, refused: -1 };
-    this.#knocks.set(`${from}>${provider.id}`, { ...knocks, [found]: this.#world.now });
+    if (!provider) return "unknown";
+    const found = this.#found(from, provider);
+    this.#knocks.set(`${from}>${provider.id}`, {
+      ...this.knocksAt(from, provider.id),
+      found,
+      [found]: this.#world.now,
+    });
     return found;
   }
 
-  /** When knocks from a host at an instance last found it so. */
+  #found(from, provider) {
+    if (!provider.isMachineUp || this.isCut(from, provider.host)) return "unknown";
+    return provider.life?.process.isAlive ? "alive" : "refused"; // a kernel accepts for the paused too
+  }
+
+  /** What a knock from a host at an instance found last, and when any found it so. */
   knocksAt(from, id) {
-    return this.#knocks.get(`${from}>${id}`) ?? { alive: -1, refused: -1 };
+    return this.#knocks.get(`${from}>${id}`) ?? { found: undefined, alive: -1, refused: -1 };
   }
 
   /** Opens a connection and sends one request; `client` hears of the answer. */
