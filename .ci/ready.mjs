@@ -1,6 +1,6 @@
 // Makes a fresh clone ready: installs what is missing, builds what is older than its source. Says nothing otherwise.
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -16,7 +16,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 await locked(() => {
-  if (changedAt(at("node_modules", ".package-lock.json")) < changedAt(at("package-lock.json"))) {
+  const isLinked = lstatSync(at("node_modules"), { throwIfNoEntry: false })?.isSymbolicLink() ?? false; // somebody else's
+  if (!isLinked && changedAt(at("node_modules", ".package-lock.json")) < changedAt(at("package-lock.json"))) {
     console.error("Installing dependencies (npm install) …");
     run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]);
   }

@@ -116,9 +116,10 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   }
 
   /**
-   * Resolves as soon as somebody can be picked.
+   * Resolves when somebody can be picked, waiting for the first list as a call does. It does not wait for a first
+   * instance: `changes()` tells when there is one.
    *
-   * @throws {DiscoveryError} `SERVICE_UNKNOWN`, `NO_INSTANCES` or `UNAVAILABLE` if nobody could be within `waitMs`
+   * @throws {DiscoveryError} as `pick()`
    */
   async ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Snapshot> {
     await this.chooseEventually({ key: "", tried: [] }, signal); // with a key: a balancer that hashes would miss one

@@ -1,10 +1,11 @@
 import { DiscoveryError } from "../model/errors.js";
 import type { InstanceStatus } from "../model/instance.js";
 import type { Beat, Lease, Registrar, Renewal } from "../registry/registry.js";
-import type { Clock, Random } from "../runtime/clock.js";
+import type { Cancel, Clock, Random } from "../runtime/clock.js";
 import { within } from "../runtime/deadline.js";
 import { channels } from "../runtime/diagnostics.js";
 import { backoff } from "../runtime/retry.js";
+import { onWake } from "../runtime/wake.js";
 
 /** The share by which a beat may come early, so that a fleet deployed at once drifts apart. Never late: late costs the lease. */
 const JITTER = 0.1;
@@ -33,6 +34,9 @@ export interface Loss {
   readonly reason: string | undefined;
 }
 
+/** A machine that slept beats within this, in milliseconds, of noticing: its leases may be over. */
+const WAKE_SPREAD_MS = 400;
+
 interface Entry {
   readonly held: HeldLease;
   /** When the last answered beat was sent: the registry began to count after that, never before. */
@@ -58,6 +62,7 @@ class KeepAlive {
   readonly #random: Random;
   readonly #entries = new Set<Entry>();
   #halt: AbortController | undefined;
+  #sleepless: Cancel = () => {};
   #wanted: number | undefined;
 
   constructor(registrar: Registrar, clock: Clock, random: Random) {
@@ -70,21 +75,24 @@ class KeepAlive {
     const entry = { held, renewedAt: this.#clock.now() };
     const hurried = held.lease.heartbeatMs < this.#intervalMs();
     this.#entries.add(entry);
-    if (hurried || !this.#halt) this.#restart();
+    if (hurried || !this.#halt) this.#restart(this.#intervalMs() * this.#random()); // a fleet deployed at once must not beat at once
+    if (this.#entries.size === 1)
+      this.#sleepless = onWake(this.#clock, () => this.#restart(WAKE_SPREAD_MS * this.#random()));
     return () => this.#drop(entry);
   }
 
   #drop(entry: Entry): void {
     this.#entries.delete(entry);
     if (this.#entries.size > 0) return;
+    this.#sleepless();
     this.#halt?.abort();
     this.#halt = undefined;
   }
 
-  #restart(): void {
+  #restart(pauseMs: number): void {
     this.#halt?.abort();
     this.#halt = new AbortController();
-    void this.#beat(this.#halt.signal);
+    void this.#beat(pauseMs, this.#halt.signal);
   }
 
   #intervalMs(): number {
@@ -94,9 +102,9 @@ class KeepAlive {
   }
 
   /** Never rejects: a timer of ours must not end anybody's process. */
-  async #beat(signal: AbortSignal): Promise<void> {
+  async #beat(firstMs: number, signal: AbortSignal): Promise<void> {
     let misses = 0;
-    let pauseMs = this.#intervalMs() * this.#random(); // a fleet deployed at once must not beat at once
+    let pauseMs = firstMs;
     while (!signal.aborted) {
       await this.#clock.sleep(pauseMs, signal).catch(() => {});
       if (signal.aborted) return;

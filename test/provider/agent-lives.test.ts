@@ -5,6 +5,22 @@ import type { InstanceStatus } from "../../src/model/instance.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { instancesOf, makeAgent, startAgent, stopAgent } from "../fakes/agents.js";
 
+describe("an agent whose machine slept", () => {
+  it("beats within a second of waking, and goes on as before", async () => {
+    const { agent, clock, faulty } = await startAgent();
+    await clock.advance(20_000);
+    faulty.calls.length = 0;
+    clock.setWall(clock.wall() + 7_200_000);
+    await clock.advance(1_000);
+    assert.deepEqual(faulty.calls, ["renew"]);
+    await clock.advance(60_000);
+    const beats = faulty.calls.length;
+    assert.ok(beats >= 6 && beats <= 9, `${beats} beats in a minute`);
+    await stopAgent(agent, clock);
+    assert.equal(agent.state, "stopped");
+  });
+});
+
 describe("the lives of an id", () => {
   it("are one when the answer to a registration was lost and it was sent again", async () => {
     const { agent, clock, faulty, listed, events } = makeAgent();
