@@ -42,7 +42,8 @@ export function healthCheckOf(path: string, given: boolean | HealthOptions | und
   const options: HealthOptions = given === true ? {} : given;
   knownKeys(path, options, ["path", "intervalMs", "timeoutMs", "failures"]);
   const { path: at = "/health", intervalMs = 10_000, timeoutMs = 2_000, failures = 3 } = options;
-  if (at === "/" || String(at).includes("?")) throw invalid(`${path}.path`, at, 'a path such as "/health"');
+  probePath(`${path}.path`, at);
+  if (at === "/" || at.includes("?")) throw invalid(`${path}.path`, at, 'a path such as "/health"');
   probePath(`${path}.path`, `${at}${LIVE}`); // what the registry will be asked to probe
   const everyMs = numberIn(`${path}.intervalMs`, intervalMs, 1_000, 3_600_000);
   return {

@@ -112,7 +112,14 @@ describe("agent.attach", () => {
     assert.throws(attach({ signal: true }), /attach\.signal is no option: did you mean signals\?/);
     assert.throws(attach({ signals: ["TERM"] }), /attach\.signals must be true, false or an array of signal names/);
     assert.throws(attach({ graceMs: -1 }), /attach\.graceMs must be a number from 0/);
-    assert.throws(attach({ health: { path: "health" } }), /attach\.health\.path must be a path such as "\/health"/);
+    assert.throws(
+      attach({ health: { path: "health" } }),
+      /attach\.health\.path must be a path: one \/ .*, got "health"/,
+    );
+    assert.throws(
+      attach({ health: { path: "/" } }),
+      /attach\.health\.path must be a path such as "\/health", got "\/"/,
+    );
     assert.throws(attach({ close: 5 }), /attach\.close must be a function/);
   });
 });
