@@ -48,7 +48,7 @@ const WITH_MEMBERS: ReadonlySet<string> = new Set(["etcd:", "etcd+https:"]);
 /** What a URL of ours may hold before its path: who we are, and one host or several. */
 const AUTHORITY = /^([a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?)([^/?#]*)/i;
 /** Several URLs, in the order of preference: a comma before something that begins like one (hosts may have commas too). */
-const NEXT_URL = /,\s*(?=[a-z][a-z0-9+.-]*:)/i;
+const NEXT_URL = /,\s*(?=[a-z][a-z0-9+.-]*:\/\/|file:)/i;
 /** A URL that names a file by a path from here: a URL parser would begin at the root. */
 const FILE_FROM_HERE = /^file:(?!\/)/i;
 
