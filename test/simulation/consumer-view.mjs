@@ -11,7 +11,7 @@ export class ConsumerView {
   #node;
   #service;
   #snapshot;
-  /** What it shows: id to `{ key, bornAt }`. */
+  /** What it shows: id to `{ key, bornAt, status }`. */
   #seen = new Map();
   #dropped = new Set();
   /** Since when each is kept against the registry's word. */
@@ -105,10 +105,11 @@ export class ConsumerView {
   }
 
   #shows(instance) {
-    const { id } = instance;
+    const { id, status } = instance;
     const key = keyOf(instance);
     const bornAt = this.#world.births.get(key) ?? Number.POSITIVE_INFINITY;
     const before = this.#seen.get(id);
+    if (before) before.status = status;
     if (!this.#service.snapshot.suspects.includes(id)) this.#doubtedAt.delete(id);
     if (before?.key === key) return;
     const isRestored = this.#world.restored.has(key);
@@ -118,7 +119,7 @@ export class ConsumerView {
       this.#checks.fail("R-5", `${this.#name} went back from ${before.key} to ${key}`);
     }
     if (before) this.#dropped.add(before.key);
-    this.#seen.set(id, { key, bornAt });
+    this.#seen.set(id, { key, bornAt, status });
     this.#world.note(`${this.#node.host} sees ${key}`);
   }
 
@@ -147,7 +148,7 @@ export class ConsumerView {
    * doubted, before there is evidence or a ttl has passed (C-3).
    */
   #drops(id) {
-    const { key, bornAt } = this.#seen.get(id);
+    const { key, bornAt, status } = this.#seen.get(id);
     const mayGo = this.#mayGo(id);
     this.#doubtedAt.delete(id);
     this.#seen.delete(id);
@@ -159,6 +160,7 @@ export class ConsumerView {
     }
     const removedAt = this.#world.removals.get(id);
     if (removedAt !== undefined && removedAt >= bornAt) return; // the registry said why
+    if (status === "draining") return; // its own goodbye, with any registry
     const missingSince = this.#checks.registry.missingSince(id);
     if (missingSince !== undefined && (this.#world.now - missingSince) * this.process.rate >= this.#world.ttlMs - 1)
       return;
