@@ -41,6 +41,7 @@ export const ACTS = [
   { name: "registry-lies", weight: 5, play: registryLies },
   { name: "registry-cut-off", weight: 2, play: registryCutOff },
   { name: "everybody-dies", weight: 1, play: everybodyDies },
+  { name: "leaves-soon", weight: 1, play: leavesSoon },
   { name: "slow-changes", weight: 1, play: slowChanges },
   { name: "everything", weight: 2, play: everything },
 ];
@@ -149,6 +150,18 @@ async function slowNetwork(world, dice) {
     await dice.oneOf([providerRestartsFast, providerLeaves])(world, dice);
     await world.sleep(dice.between(0, world.beatMs));
   }
+}
+
+/** A life so short that its own doubled registration may come after its goodbye. */
+async function leavesSoon(world, dice) {
+  const provider = upOf(world, dice);
+  if (!provider) return;
+  provider.kill();
+  world.network.weather = { ...CALM, duplicate: 1, spike: 0.5, spikeMs: 10_000 };
+  provider.start();
+  await world.sleep(dice.between(500, 4_000));
+  provider.stop();
+  await world.sleep(12_000);
 }
 
 /** Nothing is lost, but what providers tell of themselves overtakes what they told before. */

@@ -166,7 +166,7 @@ export const MUTANTS = [
     find: "this.#holders.hasLeft(holder)",
     replace: "false",
     why: "a doubled registration lists a process that has ended (R-5)",
-    weights: { "slow-network": 1 },
+    weights: { "leaves-soon": 1 },
   },
   {
     name: "any loss is believed",
