@@ -69,7 +69,7 @@ export class Exchange {
     if (listener === "swallows" || this.#isKnownToHarm()) return;
     if (listener === "refuses") return this.reply((client) => client.broken("ECONNREFUSED"));
     listener.connections.add(this);
-    if (this.request.path === "/v1/register" && this.process.owner) this.process.owner.wasHeard = true;
+    if (this.request.path === "/v1/register" && this.process.owner) this.process.owner.heardBy = listener.memory;
     const run = () => {
       this.#network.note(`${this.process.host}→${this.host} ${this.name}`);
       this.#network.asked(this);
@@ -80,12 +80,16 @@ export class Exchange {
   }
 
   /**
-   * A known gap: the first that is heard of a life may come after that life has ended and the next one has begun on the
-   * same address. Nothing tells then which of the two is the newer.
+   * A known gap: the first that a registry hears of a life may come after that life has ended and the next one has begun
+   * on the same address. Nothing tells then which of the two is the newer.
    */
   #isKnownToHarm() {
     const { process } = this;
-    return this.request.path === "/v1/register" && !process.isAlive && !process.owner?.wasHeard;
+    return (
+      this.request.path === "/v1/register" &&
+      !process.isAlive &&
+      process.owner?.heardBy !== this.#network.at(this.host).memory
+    );
   }
 
   #delivered(tell) {

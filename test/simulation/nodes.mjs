@@ -91,7 +91,7 @@ export class RegistryNode {
     const handle = (request, response) => {
       if (!this.lie || !lied(this.lie, this.#truth(), request, response)) server.handle(request, response);
     };
-    this.#listener = { process, handle, connections: new Set() };
+    this.#listener = { process, memory, handle, connections: new Set() };
     network.listen(REGISTRY, this.#listener);
   }
 
@@ -164,7 +164,7 @@ export class ProviderNode {
     for (const event of ["registered", "registerFailed", "beatMissed", "lost", "conflict"]) {
       agent.on(event, (told) => this.#world.note(`${this.host} ${event} ${told.cause?.message ?? ""}`));
     }
-    const life = { process, agent, stopped: false, wasHeard: false, hasLeft: false, id: this.id, host: this.host };
+    const life = { process, agent, stopped: false, heardBy: undefined, hasLeft: false, id: this.id, host: this.host };
     process.owner = life;
     this.life = life;
     this.#world.note(`${this.host} starts, life ${this.lives}`);
