@@ -18,7 +18,7 @@ export default defineConfig({
           name: "chaos",
           include: ["test/chaos/**/*.chaos.ts"],
           fileParallelism: false,
-          testTimeout: 120_000,
+          testTimeout: 240_000,
         },
       },
       {
