@@ -131,20 +131,21 @@ for (const { name, start } of nacosVersions()) {
       await assert.rejects(list({ url: `http://${grpc}` }), (error) => DiscoveryError.is(error));
     });
 
-    it.skipIf(name === "2.3.2")("takes who logs in, and refuses everybody else", async () => {
-      await server.stop();
-      server = await start(server.port, ["--nacos.core.auth.enabled=true"]);
-      await post("/v3/auth/user/admin", { password: "s3cret" });
-      const account = { url: server.url, username: "nacos", password: "s3cret" };
-      const registry = keep(nacos(account));
-      const agent = keep(createAgent({ ...about("guarded", 3_000), registry }));
-      while (!(await registry.list("guarded", { signal }).catch(() => false))) await systemClock.sleep(200); // takes some seconds
-      await agent.start();
-      await systemClock.sleep(LAG_MS);
-      assert.equal((await instances(registry, "guarded")).length, 1);
-      await rejects(list({ ...account, password: "wr0ng" }), "UNAUTHORIZED", /may nacos read.*is the password right/);
-      await rejects(list({ url: server.url }), "UNAUTHORIZED", /give username and password/);
-    });
+    if (name !== "2.3.2")
+      it("takes who logs in, and refuses everybody else", async () => {
+        await server.stop();
+        server = await start(server.port, ["--nacos.core.auth.enabled=true"]);
+        await post("/v3/auth/user/admin", { password: "s3cret" });
+        const account = { url: server.url, username: "nacos", password: "s3cret" };
+        const registry = keep(nacos(account));
+        const agent = keep(createAgent({ ...about("guarded", 3_000), registry }));
+        while (!(await registry.list("guarded", { signal }).catch(() => false))) await systemClock.sleep(200); // takes some seconds
+        await agent.start();
+        await systemClock.sleep(LAG_MS);
+        assert.equal((await instances(registry, "guarded")).length, 1);
+        await rejects(list({ ...account, password: "wr0ng" }), "UNAUTHORIZED", /may nacos read.*is the password right/);
+        await rejects(list({ url: server.url }), "UNAUTHORIZED", /give username and password/);
+      });
 
     function url(): string {
       return server.url.replace("http:", "nacos:");
