@@ -36,7 +36,8 @@ describe("the guard, with real processes (C-3)", () => {
   });
 
   it("does not keep the last instance once that is really dead", async () => {
-    await stage.registry();
+    const server = createRegistryServer({ port: 0, warmingMs: 0 }); // one that warms up is not yet believed
+    stage.registryUrl = await server.listen();
     const [last] = await stage.providers(1, { ttlMs: TTL_MS });
     const orders = await stage.consumer(1);
     const cleared: string[] = [];
@@ -47,5 +48,6 @@ describe("the guard, with real processes (C-3)", () => {
     console.info(`last_dead C-3: gone after ${Math.round(goneMs)} ms, ttl ${TTL_MS} ms`);
     assert.deepEqual(cleared, [id]);
     await assert.rejects(get(orders)(), { code: "NO_INSTANCES" });
+    await server.close();
   });
 });
