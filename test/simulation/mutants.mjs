@@ -17,8 +17,8 @@ export const MUTANTS = [
   {
     name: "jitter off",
     file: "provider/keep-alive.js",
-    find: "this.#intervalMs() * this.#random(); // a fleet",
-    replace: "this.#intervalMs(); // a fleet",
+    find: "this.#restart(this.#intervalMs() * this.#random());",
+    replace: "this.#restart(this.#intervalMs());",
     why: "a fleet deployed at once beats at once (P-2)",
     weights: { "registry-empty": 1 },
     profile: { crowd: true },
