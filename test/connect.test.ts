@@ -122,6 +122,10 @@ describe("connect", () => {
   for (const url of [
     "etcd://u:secret@h?tokem=secret",
     "etcd://h,/x?token=secret",
+    "etcd://u:se/secret@h:2379",
+    "etcd://u%zz:secret@h",
+    "nacos://u:p?secret@h:1",
+    "http://u:p#secret@h/ x",
     "consul://h,i?token=secret",
     "eureka://sam:secret@h?interval=3",
     "eureka://sam:secret@h?peers=b/eureka",

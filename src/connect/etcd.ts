@@ -2,6 +2,7 @@ import { etcd } from "../adapters/etcd.js";
 import { invalid } from "../model/fields.js";
 import type { Registry } from "../registry/registry.js";
 import { knownKeys } from "../runtime/options.js";
+import { decoded } from "./decoded.js";
 import { shownUrl } from "./shown-url.js";
 
 /** Where etcd listens for its clients unless told otherwise. */
@@ -21,14 +22,15 @@ export function openEtcd(
     URL.canParse(`${scheme}://${host}`) ? new URL(`${scheme}://${host}`) : undefined,
   );
   const isPlain = members.every((member) => member && member.pathname === "/" && member.username === "");
-  if (url.hostname === "" || !isPlain) {
+  const who = [url.username, url.password].map(decoded);
+  if (url.hostname === "" || !isPlain || who.includes(undefined)) {
     throw invalid(path, shownUrl(url.href), "etcd://host:2379, or several hosts with commas between them");
   }
   const endpoints = members.map((member, index) => {
     const port = /:\d+$/.exec(hosts[index] as string)?.[0] ?? `:${ETCD_PORT}`; // 80 and 443 are left out of a parsed one
     return `${scheme}://${member?.hostname}${port}`;
   });
-  const [username, password] = [url.username, url.password].map((text) => decodeURIComponent(text) || undefined);
+  const [username, password] = who.map((text) => text || undefined);
   const token = username === undefined ? (query["token"] ?? fromEnvironment) : undefined;
   const prefix = /^\/?$/.test(url.pathname) ? {} : { prefix: `${url.pathname.replace(/\/$/, "")}/` };
   return etcd({ endpoints, username, password, token, ...prefix });

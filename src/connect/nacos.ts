@@ -2,6 +2,7 @@ import { nacos } from "../adapters/nacos.js";
 import { invalid } from "../model/fields.js";
 import type { Registry } from "../registry/registry.js";
 import { knownKeys } from "../runtime/options.js";
+import { decoded } from "./decoded.js";
 import { shownUrl } from "./shown-url.js";
 
 /** Where a Nacos server listens for HTTP unless told otherwise. */
@@ -29,12 +30,4 @@ export function openNacos(path: string, url: URL, fromEnvironment: string | unde
     group: query["group"],
     cluster: query["cluster"],
   });
-}
-
-function decoded(text: string | undefined): string | undefined {
-  try {
-    return text === undefined ? undefined : decodeURIComponent(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -49,7 +49,9 @@ export function eligible(all: readonly Endpoint[], routing: Routing, moment: Mom
   for (const tier of TIERS) {
     const members = pool.filter((endpoint) => tierOf(endpoint) === tier);
     if (members.length === 0) continue;
-    const drawn = routing.subset === undefined ? members : subsetOf(members, routing.subset, moment.seed);
+    const alive = members.filter(({ ejection }) => ejection.cause !== "refused");
+    const lot = alive.length > 0 ? alive : members;
+    const drawn = routing.subset === undefined ? members : subsetOf(lot, routing.subset, moment.seed);
     leftOut(members, drawn, "subset", `not among the ${routing.subset} this process draws`, note);
     const near = nearby(drawn, members, pool, routing.zone);
     leftOut(drawn, near.members, "zone", `zone ${routing.zone} can carry it alone`, note);

@@ -51,6 +51,8 @@ export class LiveList {
   #refresh: Refresh | undefined;
   #suspicion: Suspicion | undefined;
   #halt = haltSignal();
+  /** The membership differs from the snapshot. */
+  #unpublished = false;
   #running: Promise<void> = Promise.resolve();
   #staleTimer: Cancel = () => {};
   #lastError: DiscoveryError | undefined;
@@ -147,11 +149,12 @@ export class LiveList {
   }
 
   #update(changed: boolean, update: RegistryUpdate): void {
+    if (changed) this.#unpublished = true;
     if (!this.#refresh) return; // suspended while the answer was on its way: a timer now would hold us for ever
     const before = this.#snapshot;
     this.#lastError = undefined;
     this.#recall?.confirmed();
-    if (changed || before.stale || this.#answered) this.#publish(update);
+    if (this.#unpublished || before.stale || this.#answered) this.#publish(update);
     this.#recall?.keep(this.#snapshot, changed);
     this.#suspicion?.look();
     this.#answered?.();
@@ -161,16 +164,17 @@ export class LiveList {
     this.#options.events.answered();
   }
 
-  #publish(update: RegistryUpdate): void {
+  #publish(update: RegistryUpdate, stale = false): void {
     const before = this.#snapshot;
-    this.#snapshot = this.#takeSnapshot(this.#recall?.ageMs !== undefined); // from disk it stays stale until it is confirmed
+    this.#unpublished = false;
+    this.#snapshot = this.#takeSnapshot(stale || this.#recall?.ageMs !== undefined); // from disk it stays stale until it is confirmed
     this.#options.events.published(before, update);
   }
 
   #suspicionIn(scope: Scope): Suspicion {
     const { massLoss = MASS_LOSS, probe } = this.#options;
     const changed = (): void => {
-      this.#publish({ type: "current" });
+      this.#publish({ type: "current" }, this.#snapshot.stale);
       this.#suspicion?.look();
     };
     const ask = async (): Promise<void> => this.#refresh?.pull();

@@ -15,6 +15,8 @@ export interface OutlierOptions {
   readonly random: Random;
   /** Every endpoint of the service. */
   readonly all: () => readonly Endpoint[];
+  /** Whether it could be called, were it not ejected. */
+  readonly mayTry: (endpoint: Endpoint) => boolean;
   /** Whether ejections are ignored now. */
   readonly panic: () => boolean;
   /** Somebody has gone out: work out anew who is usable, then tell. */
@@ -57,9 +59,11 @@ export class Outliers {
 
   /** Whose trial the next call is; undefined if it has been there already. */
   nextTrial(context: PickContext | undefined): Endpoint | undefined {
-    const endpoint = this.#trials[0];
-    if (endpoint === undefined || context?.tried?.includes(endpoint)) return undefined;
-    this.#trials.shift();
+    const { mayTry } = this.#options;
+    const index = this.#trials.findIndex((one) => mayTry(one) && !context?.tried?.includes(one));
+    const endpoint = this.#trials[index];
+    if (endpoint === undefined) return undefined;
+    this.#trials.splice(index, 1);
     endpoint.ejection.onTrial = true;
     this.#after(endpoint, TRIAL_MS);
     this.#options.trials();

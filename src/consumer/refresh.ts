@@ -135,12 +135,14 @@ export class Refresh {
     const cut = new AbortController();
     const abort = (): void => cut.abort(this.#scope.signal.reason);
     this.#scope.signal.addEventListener("abort", abort, { once: true });
+    let iterator: AsyncIterator<RegistryUpdate> | undefined;
     try {
       const updates = source.watch?.(service, { since: membership.position, signal: cut.signal });
-      const iterator = updates?.[Symbol.asyncIterator]();
+      const reading = updates?.[Symbol.asyncIterator]();
+      iterator = reading;
       let applied: number | undefined = this.#applied;
-      while (iterator) {
-        const { value: update, done } = await this.#beforeItIsQuiet(() => iterator.next());
+      while (reading) {
+        const { value: update, done } = await this.#beforeItIsQuiet(() => reading.next());
         if (done) throw new DiscoveryError("UNAVAILABLE", `The watch of ${service} ended`, { service });
         const late = applied !== undefined && applied !== this.#applied && update.type !== "current";
         applied = undefined;
@@ -149,6 +151,7 @@ export class Refresh {
     } finally {
       this.#scope.signal.removeEventListener("abort", abort);
       cut.abort(new DiscoveryError("CLOSED", `The watch of ${service} is over`));
+      iterator?.return?.().catch(() => {}); // one that stands at its yield would never run its own end
     }
   }
 

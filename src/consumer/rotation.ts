@@ -66,6 +66,8 @@ export class Rotation implements EndpointWatcher {
       clock,
       random,
       all: () => this.#all,
+      mayTry: ({ instance }) =>
+        instance.weight > 0 && instance.status !== "starting" && routing.filters.every(({ keeps }) => keeps(instance)),
       panic: () => this.#eligible.panic,
       ejected: (endpoint, cause, pauseMs) => {
         this.refresh();
@@ -102,8 +104,8 @@ export class Rotation implements EndpointWatcher {
 
   /** Whether somebody could be picked, were not everybody at the limit of calls in flight. */
   get isFull(): boolean {
-    const { usable } = this.#eligible;
-    return usable.length > 0 && usable.every(({ load }) => load.inFlight >= this.#limit);
+    const called = this.#called();
+    return called.length > 0 && called.every(({ load }) => load.inFlight >= this.#limit);
   }
 
   /** Whose turn it is; undefined if nobody is usable who was not tried. Allocates nothing. */
@@ -208,7 +210,13 @@ export class Rotation implements EndpointWatcher {
       if (next === undefined || next.load.inFlight < this.#limit) return next;
       tried.push(next);
     }
-    return this.#eligible.usable.find((one) => one.load.inFlight < this.#limit && !tried.includes(one));
+    return this.#called().find((one) => one.load.inFlight < this.#limit && !tried.includes(one));
+  }
+
+  /** Those a balancer would call: the weightless only where all are. */
+  #called(): readonly Endpoint[] {
+    const weighty = this.#eligible.usable.filter(({ weight }) => weight > 0);
+    return weighty.length > 0 ? weighty : this.#eligible.usable;
   }
 
   #moment(): Moment {

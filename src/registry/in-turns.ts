@@ -1,3 +1,4 @@
+import { untilAborted } from "../runtime/deadline.js";
 import type { Discovery } from "./registry.js";
 
 /**
@@ -39,7 +40,7 @@ export function inTurns(source: Discovery, most: number): Discovery {
       const wait = turn(options.signal);
       if (wait) await wait;
       try {
-        return await source.list(service, options);
+        return await untilAborted(source.list(service, options), options.signal); // a list deaf to its signal keeps no turn
       } finally {
         pass();
       }

@@ -112,8 +112,16 @@ export class JointRegistrar {
   ): Promise<Deregistration> {
     const joint = this.#jointOf(lease);
     this.#held.delete(lease.id);
+    joint.hasLeft = true;
+    const limitMs = PART_WITHIN_MS + (waitMs ?? 0);
     const leaving = joint.parts.flatMap((part, index) =>
-      part ? [this.#registrars[index]?.deregister(part.lease, { signal, waitMs })] : [],
+      part
+        ? [
+            this.#within("deregistration", index, limitMs, signal, (r, inner) =>
+              r.deregister(part.lease, { signal: inner, waitMs }),
+            ),
+          ]
+        : [],
     );
     const ended = await Promise.allSettled(leaving);
     const done = ended.filter((each) => each.status === "fulfilled").map(({ value }) => value);
@@ -191,7 +199,7 @@ export class JointRegistrar {
   /** Brings about what should be: everyone who should hold it does, and has been told the latest. */
   async #mend(joint: JointLease, away: readonly boolean[], limitMs: number, signal: AbortSignal): Promise<void> {
     const isHeld = joint.parts.some(Boolean);
-    if (joint.ended === "replaced" || !isHeld) return; // its agent decides whether to come again
+    if (joint.hasLeft || joint.ended === "replaced" || !isHeld) return; // its agent decides whether to come again
     joint.ended = undefined;
     const now = this.#clock.now();
     const one = async (index: number): Promise<void> => {

@@ -24,6 +24,8 @@ export interface JointLease {
   readonly askAgainAt: number[];
   /** Why it has ended, in the word of the registry that said so. */
   ended: string | undefined;
+  /** It was deregistered: a beat still under way must not take it in again. */
+  hasLeft?: boolean;
 }
 
 type Encoded = readonly ([id: string, ttlMs: number, heartbeatMs: number, epoch: string | null] | null)[];

@@ -38,6 +38,8 @@ export function polling(
       const update = await source.list(service, { since: position, signal });
       yield update;
       if (update.type === "absent") position = undefined;
+      else if (update.type === "reset" && update.warming)
+        position = undefined; // only a whole list tells that it is warm
       else if (update.position !== undefined) position = update.position;
       await clock.sleep(intervalMs * (1 - JITTER + 2 * JITTER * random()), signal).catch(() => {});
     }

@@ -194,6 +194,7 @@ describe("a call by name", () => {
 
   it("hands on the caller's own abort untouched, while it waits and while it reads", async () => {
     const { orders } = await start([silent]);
+    await orders.ready();
     const reason = new Error("mine");
     const halt = new AbortController();
     const call = orders.request("/", { signal: halt.signal });

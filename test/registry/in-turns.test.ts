@@ -38,6 +38,18 @@ describe("a source asked in turns", () => {
     assert.deepEqual(asked, ["a", "c"]);
   });
 
+  it("keeps no turn for a list that is deaf to its signal", async () => {
+    const { source, asked, clock } = start(1);
+    const halt = new AbortController();
+    const deaf = source.list("a", { signal: halt.signal });
+    const next = source.list("b", { signal: new AbortController().signal });
+    next.catch(() => {});
+    halt.abort(new Error("mine"));
+    await assert.rejects(deaf, /mine/);
+    await clock.advance(0);
+    assert.deepEqual(asked, ["a", "b"]);
+  });
+
   it("gives a turn back that ended in an error", async () => {
     const { source, asked, fail, clock } = start(1);
     const first = source.list("a", { signal: new AbortController().signal });
