@@ -6,8 +6,6 @@ import { block, get, SECONDS, tell, underLoad, until } from "./load.js";
 import { Stage } from "./stage.js";
 
 const INSTANCES = 3;
-/** How long the registry is away, in seconds: a minute where time is no matter. */
-const AWAY_S = process.env["CI"] ? Math.max(60, SECONDS) : SECONDS;
 
 let stage: Stage;
 beforeEach(() => {
@@ -32,7 +30,7 @@ describe("registry_down: no call fails, and nobody leaves the list, while the re
     down("garbage", ({ proxy }) => answering(proxy, 200, '<html>{"instances":[]}\u0000')));
 });
 
-/** One fault under load: it lasts {@link AWAY_S}, which is longer than every lease. */
+/** One fault under load: it lasts {@link SECONDS}, which is longer than every lease. */
 async function down(
   name: string,
   begin: (scene: { readonly proxy: FaultProxy; readonly registry: ChildProcess }) => () => unknown,
@@ -51,7 +49,7 @@ async function down(
   const load = await underLoad(orders, 300, () => over, get(orders), {
     1: async () => {
       const end = begin({ proxy, registry });
-      await new Promise((resolve) => setTimeout(resolve, AWAY_S * 1_000));
+      await new Promise((resolve) => setTimeout(resolve, SECONDS * 1_000));
       endedAt = performance.now();
       await end();
       freshMs = await visibleAgain();
@@ -74,9 +72,9 @@ async function down(
   tell(
     `registry_down/${name} C-1 P-3`,
     load,
-    `${AWAY_S} s away, all and a newcomer visible ${Math.round(freshMs)} ms after`,
+    `${SECONDS} s away, all and a newcomer visible ${Math.round(freshMs)} ms after`,
   );
-  assert.ok(during.calls > AWAY_S * 300 * 0.9, "the load kept its pace");
+  assert.ok(during.calls > SECONDS * 300 * 0.9, "the load kept its pace");
   assert.deepEqual(load.failures, []);
   assert.deepEqual(load.retried, []);
   assert.equal(fewest, INSTANCES, "nobody left the list");
