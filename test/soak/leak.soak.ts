@@ -52,10 +52,13 @@ async function soak<T extends Weighed>(kind: string, amount: number): Promise<T>
   return JSON.parse(output);
 }
 
-/** By how much the least of the last third lies above the least of the first, in KiB: what is not noise is a leak. */
+/**
+ * By how much the least of the last third lies above the least of the middle one, in KiB: what is not noise is a leak.
+ * The first third fills what is bounded: a registry remembers the last ten thousand who left.
+ */
 function growth({ heap }: Weighed): number {
   const third = Math.floor(heap.length / 3);
-  return Math.min(...heap.slice(-third)) - Math.min(...heap.slice(0, third));
+  return Math.min(...heap.slice(-third)) - Math.min(...heap.slice(third, -third));
 }
 
 function judge(run: Weighed): void {
