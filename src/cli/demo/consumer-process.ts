@@ -2,6 +2,7 @@ import { subscribe } from "node:diagnostics_channel";
 import { createResolver } from "../../index.js";
 import type { ServiceInstance } from "../../model/instance.js";
 import { systemClock } from "../../runtime/clock.js";
+import { haltSignal } from "../../runtime/deadline.js";
 import { interrupted } from "../interrupted.js";
 import type { ConsumerReport, SeenInstance, Visible } from "./messages.js";
 
@@ -12,7 +13,7 @@ const [registry = "", rate = "250"] = process.argv.slice(2);
 const resolver = createResolver({ registry, tryTimeoutMs: 250 });
 const orders = resolver.service("orders");
 const dispatcher = resolver.dispatcher();
-const halt = new AbortController();
+const halt = haltSignal(); // one for every call
 const seen = new Map<string, { calls: number; latencyMs: number; firstAt: number; lastAt: number; trials: number }>();
 const ejected = new Set<string>();
 let calls = 0;
