@@ -81,7 +81,7 @@ export function defineInstance(input: InstanceInput, path = "instance"): Service
   const port = numberIn(`${path}.port`, input.port, 1, 65_535, true);
   const { id, protocol, weight, status } = input;
   return Object.freeze({
-    id: id === undefined ? `${service}@${hostPort(host, port)}` : instanceId(`${path}.id`, id),
+    id: id === undefined ? [service, hostPort(host, port)].join("@") : instanceId(`${path}.id`, id), // a template stays a tree of its parts, thrice as large
     service,
     host,
     port,
@@ -103,22 +103,27 @@ export function withFields(instance: ServiceInstance, fields: Partial<InstanceIn
   return defineInstance({ ...instance, ...fields }, path);
 }
 
-/** The record of one life of an instance, as a registry keeps it; the rest was checked before. */
+/**
+ * The record of one life of an instance, as a registry keeps it; the rest was checked before.
+ *
+ * @param like another of the same service: what both say alike is kept once
+ */
 export function enlisted(
   instance: ServiceInstance,
   life: Required<Pick<ServiceInstance, "ttlMs" | "registeredAt" | "incarnation">>,
+  like = instance,
 ): ServiceInstance {
   return Object.freeze({
     id: instance.id,
-    service: instance.service,
+    service: instance.service === like.service ? like.service : instance.service,
     host: instance.host,
     port: instance.port,
     protocol: instance.protocol,
     weight: instance.weight,
-    zone: instance.zone,
-    version: instance.version,
-    tags: instance.tags,
-    metadata: instance.metadata,
+    zone: instance.zone === like.zone ? like.zone : instance.zone,
+    version: instance.version === like.version ? like.version : instance.version,
+    tags: sameTags(instance.tags, like.tags) ? like.tags : instance.tags,
+    metadata: sameMetadata(instance.metadata, like.metadata) ? like.metadata : instance.metadata,
     status: instance.status,
     ttlMs: life.ttlMs,
     registeredAt: life.registeredAt,

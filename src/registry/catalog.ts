@@ -59,16 +59,19 @@ export class Catalog {
   }
 
   /** Makes sure that a service of that name has its place. @throws {DiscoveryError} `OVERLOADED` */
-  make(service: string): void {
-    if (this.#services.has(service)) return;
+  make(service: string): ServiceRecord {
+    const known = this.#services.get(service);
+    if (known) return known;
     this.#makeRoom();
-    this.#services.set(service, new ServiceRecord(this.#revision, this.#clock.now()));
+    const made = new ServiceRecord(this.#revision, this.#clock.now());
+    this.#services.set(service, made);
+    return made;
   }
 
   /** Lists an instance, or what is new of it. True if it had failed. */
   put(held: HeldInstance): boolean {
     const { service } = held.instance;
-    const hadFailed = this.#record(service).put(held, ++this.#revision);
+    const hadFailed = this.make(service).put(held, ++this.#revision);
     this.#waiting.wake(service);
     return hadFailed;
   }
@@ -76,7 +79,7 @@ export class Catalog {
   /** No longer lists an instance that keeps its lease. */
   unlist(held: HeldInstance): void {
     const { service } = held.instance;
-    this.#record(service).unlist(held, ++this.#revision);
+    this.make(service).unlist(held, ++this.#revision);
     this.#waiting.wake(service);
   }
 
@@ -84,7 +87,7 @@ export class Catalog {
   remove(held: HeldInstance, reason: RemovalReason): void {
     const { service } = held.instance;
     if (!held.unlisted) this.#revision++;
-    this.#record(service).remove(held, reason, this.#revision, this.#clock.now());
+    this.make(service).remove(held, reason, this.#revision, this.#clock.now());
     if (!held.unlisted) this.#waiting.wake(service);
   }
 
@@ -123,11 +126,6 @@ export class Catalog {
   close(): void {
     this.#closed = true;
     this.#waiting.wakeAll();
-  }
-
-  #record(service: string): ServiceRecord {
-    this.make(service);
-    return this.#services.get(service) as ServiceRecord;
   }
 
   #snapshot(service: string): RegistryUpdate {

@@ -7,7 +7,9 @@ import {
 } from "../model/instance.js";
 import { type Held, newLeaseId, UNPLACED } from "./lease-table.js";
 import type { HealthCheck } from "./registry.js";
-import { declaredBy, GOOD_BEATS, type ObservedStatus, owedAfterBeat, publishedStatus } from "./status.js";
+import { declaredBy, GOOD_BEATS, type ObservedStatus, owedAfterBeat, type Standing, standing } from "./status.js";
+
+const HEALTHY = standing("healthy", "healthy", 0);
 
 /** What one life of an instance begins with. */
 export interface Life {
@@ -22,10 +24,12 @@ export interface Life {
   readonly leaseId?: string;
 }
 
-/** One life of an instance: the lease that keeps it, what it declares, and what is seen of it. One object, to be small. */
+/**
+ * One life of an instance: the lease that keeps it, what it declares, and what is seen of it. One object with few fields:
+ * there may be a hundred thousand.
+ */
 export class HeldInstance implements Held {
   readonly leaseId: string;
-  readonly ttlMs: number;
   readonly holder: string | undefined;
   /** How new it is what is known of it; rises. */
   edition: number;
@@ -33,26 +37,32 @@ export class HeldInstance implements Held {
   readonly health: HealthCheck | undefined;
   /** As it is published; `failed` if it is held and not listed. */
   instance: ServiceInstance;
-  declared: DeclaredStatus;
-  /** What the probes last saw. */
-  probes: ObservedStatus = "healthy";
-  #owedBeats = 0;
+  #standing: Standing;
   beatAt = 0;
   bucket: number = UNPLACED;
 
-  constructor(instance: ServiceInstance, life: Life) {
+  /** @param like another instance of the service, to share with it what both say alike */
+  constructor(instance: ServiceInstance, life: Life, like?: ServiceInstance) {
+    const { status } = instance;
     this.leaseId = life.leaseId ?? newLeaseId();
-    this.ttlMs = life.ttlMs;
     this.health = life.health;
     this.holder = life.holder;
     this.edition = life.edition ?? 0;
-    this.declared = declaredBy(instance.status, "healthy");
-    this.instance = enlisted(inStatus(instance, this.declared), life);
+    this.#standing = status === "healthy" ? HEALTHY : standing(declaredBy(status, "healthy"), "healthy", 0);
+    this.instance = enlisted(inStatus(instance, this.declared), life, like);
+  }
+
+  get ttlMs(): number {
+    return this.instance.ttlMs as number; // every record of a life has one
+  }
+
+  get declared(): DeclaredStatus {
+    return this.#standing.declared;
   }
 
   /** What should be published by now. */
   get status(): InstanceStatus {
-    return publishedStatus(this.declared, this.#owedBeats > 0 ? "unstable" : "healthy", this.probes);
+    return this.#standing.status;
   }
 
   /** Whether it is held and not listed. */
@@ -61,18 +71,34 @@ export class HeldInstance implements Held {
   }
 
   beat(inTime: boolean): void {
-    this.#owedBeats = owedAfterBeat(this.#owedBeats, inTime);
+    if (inTime && this.#standing.owedBeats === 0) return;
+    this.#standing = changed(this.#standing, { owedBeats: owedAfterBeat(this.#standing.owedBeats, inTime) });
   }
 
   /** No beat when one was due. */
   late(): void {
-    this.#owedBeats = GOOD_BEATS;
+    this.#standing = changed(this.#standing, { owedBeats: GOOD_BEATS });
+  }
+
+  declare(declared: DeclaredStatus): void {
+    if (declared !== this.declared) this.#standing = changed(this.#standing, { declared });
+  }
+
+  /** What the probes saw. */
+  probed(probes: ObservedStatus): void {
+    this.#standing = changed(this.#standing, { probes });
   }
 
   /** The same life with other fields, in the status that holds by now; what is published does not change yet. */
   with(fields: ServiceInstance): ServiceInstance {
     const { registeredAt = 0, incarnation } = this.instance;
-    this.declared = declaredBy(fields.status, this.declared);
-    return enlisted(inStatus(fields, this.status), { ttlMs: this.ttlMs, registeredAt, incarnation });
+    this.declare(declaredBy(fields.status, this.declared));
+    return enlisted(inStatus(fields, this.status), { ttlMs: this.ttlMs, registeredAt, incarnation }, this.instance);
   }
+}
+
+/** No private method: that would be one field more in every instance. */
+function changed(before: Standing, change: Partial<Standing>): Standing {
+  const { declared, probes, owedBeats } = { ...before, ...change };
+  return standing(declared, probes, owedBeats);
 }

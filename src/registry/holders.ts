@@ -103,7 +103,7 @@ export class Holders {
   beat(held: HeldInstance, declared: DeclaredStatus | undefined): void {
     this.#reports.counters.renewed++;
     held.beat(this.#leases.renew(held));
-    if (declared) held.declared = declared;
+    if (declared) held.declare(declared);
     this.#observed(held, "beat");
     this.#preservation.clear(held, true);
   }
@@ -116,7 +116,7 @@ export class Holders {
   }
 
   observe(held: HeldInstance, seen: ObservedStatus): void {
-    held.probes = seen;
+    held.probed(seen);
     this.#preservation.found(held, seen === "failed" ? "refused" : "alive");
     if (this.#leases.get(held.leaseId) === held) this.#observed(held, "probe");
   }

@@ -18,9 +18,15 @@ export const UNPLACED = -1;
 export interface Held {
   readonly leaseId: string;
   readonly ttlMs: number;
-  /** When it was last renewed, in the table's time. The table's own, as is `bucket`. */
+  /** When it was last renewed, in whole milliseconds of the table's time. The table's own, as is `bucket`. */
   beatAt: number;
   bucket: number;
+}
+
+/** Leases that are looked at together. Those that have ended stay until they are half of them. */
+interface Bucket<T> {
+  held: T[];
+  ended: number;
 }
 
 /** What the table tells. */
@@ -42,7 +48,7 @@ export class LeaseTable<T extends Held> {
   readonly #clock: Clock;
   readonly #events: LeaseEvents<T>;
   readonly #leases = new Map<string, T>();
-  readonly #buckets = new Map<number, Set<T>>();
+  readonly #buckets = new Map<number, Bucket<T>>();
   #stalledMs = 0;
   #tickDue = Number.POSITIVE_INFINITY;
   #swept: number;
@@ -77,7 +83,7 @@ export class LeaseTable<T extends Held> {
   }
 
   grant(held: T): void {
-    held.beatAt = this.now();
+    held.beatAt = Math.ceil(this.now());
     this.#leases.set(held.leaseId, held);
     this.#place(held, bucketAfter(held.beatAt + lateMs(held)));
     if (!this.#cancel) this.#schedule();
@@ -87,15 +93,19 @@ export class LeaseTable<T extends Held> {
   renew(held: T): boolean {
     const now = this.now();
     const inTime = now - held.beatAt <= lateMs(held);
-    held.beatAt = now;
+    held.beatAt = Math.ceil(now); // a fraction would be an object of its own; rounded up, no lease ends early
     if (held.bucket === UNPLACED) this.#place(held, bucketAfter(now + lateMs(held)));
     return inTime;
   }
 
   end(held: T): void {
     this.#leases.delete(held.leaseId);
-    this.#buckets.get(held.bucket)?.delete(held);
+    const index = held.bucket;
     held.bucket = UNPLACED;
+    const bucket = this.#buckets.get(index);
+    if (!bucket || ++bucket.ended * 2 < bucket.held.length) return;
+    bucket.held = bucket.held.filter((each) => each.bucket === index);
+    bucket.ended = 0;
   }
 
   close(): void {
@@ -106,10 +116,10 @@ export class LeaseTable<T extends Held> {
   #place(held: T, index: number): void {
     let bucket = this.#buckets.get(index);
     if (!bucket) {
-      bucket = new Set();
+      bucket = { held: [], ended: 0 };
       this.#buckets.set(index, bucket);
     }
-    bucket.add(held);
+    bucket.held.push(held);
     held.bucket = index;
   }
 
@@ -143,8 +153,8 @@ export class LeaseTable<T extends Held> {
     const bucket = this.#buckets.get(index);
     if (!bucket) return;
     this.#buckets.delete(index);
-    for (const held of bucket) {
-      if (held.bucket !== index) continue; // ended by whoever heard of another in this bucket
+    for (const held of bucket.held) {
+      if (held.bucket !== index) continue; // it has ended
       const expiresAt = held.beatAt + held.ttlMs;
       held.bucket = UNPLACED;
       if (expiresAt <= now) due.push(held);

@@ -118,10 +118,10 @@ class Memory extends MemoryReports implements MemoryRegistry {
     if (!earlier && this.size >= MAX_INSTANCES) {
       throw new DiscoveryError("OVERLOADED", `This registry holds no more than ${MAX_INSTANCES} instances`);
     }
-    this.#catalog.make(service);
-    const told = { ttlMs, health, holder, edition };
-    const life = { ...told, incarnation: this.revision + 1, registeredAt: this.#clock.wall() };
-    const held = new HeldInstance(instance, life);
+    const { latest } = this.#catalog.make(service);
+    const incarnation = this.revision + 1;
+    const life = { ttlMs, health, holder, edition, incarnation, registeredAt: this.#clock.wall() }; // spread, it is slow
+    const held = new HeldInstance(instance, life, latest);
     this.counters.registered++;
     this.#holders.enter(held, earlier);
     return this.#leaseOf(held, earlier !== undefined);
@@ -220,8 +220,8 @@ class Memory extends MemoryReports implements MemoryRegistry {
   #restore({ leases }: SavedLeases): void {
     for (const { instance, ...lease } of leases) {
       const { incarnation, registeredAt = 0, service } = instance;
-      this.#catalog.make(service);
-      this.#holders.enter(new HeldInstance(instance, { ...lease, incarnation, registeredAt }), undefined);
+      const { latest } = this.#catalog.make(service);
+      this.#holders.enter(new HeldInstance(instance, { ...lease, incarnation, registeredAt }, latest), undefined);
     }
     this.counters.restored = leases.length;
   }

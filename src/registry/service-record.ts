@@ -31,6 +31,8 @@ export class ServiceRecord {
 
   /** The store's revision at this service's last change. */
   revision: number;
+  /** The one listed last: others of the service say much the same. */
+  latest: ServiceInstance | undefined;
   /** When the last instance left, on the registry's clock. */
   emptySince: number;
 
@@ -49,9 +51,10 @@ export class ServiceRecord {
   put(held: HeldInstance, revision: number): boolean {
     const { instance } = held;
     this.holders.set(instance.id, held);
+    this.latest = instance;
     this.#note({ revision, id: instance.id, instance, reason: undefined });
-    const hadFailed = this.#unlisted.delete(instance.id);
-    return this.#tombstones.delete(instance.id) || hadFailed;
+    const hadFailed = this.#unlisted.size > 0 && this.#unlisted.delete(instance.id);
+    return (this.#tombstones.size > 0 && this.#tombstones.delete(instance.id)) || hadFailed;
   }
 
   /** No longer lists an instance that keeps its lease. */

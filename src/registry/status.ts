@@ -27,6 +27,31 @@ export function publishedStatus(
   return RANK[observed] > RANK[declared] ? observed : declared;
 }
 
+/** What is known of an instance's state. */
+export interface Standing {
+  readonly declared: DeclaredStatus;
+  /** What the probes last saw. */
+  readonly probes: ObservedStatus;
+  /** Good beats that it owes after one that was late. */
+  readonly owedBeats: number;
+  /** What should be published of it. */
+  readonly status: InstanceStatus;
+}
+
+const standings = new Map<string, Standing>();
+
+/** A standing; there are so few that all instances share them. */
+export function standing(declared: DeclaredStatus, probes: ObservedStatus, owedBeats: number): Standing {
+  const key = `${declared} ${probes} ${owedBeats}`;
+  let known = standings.get(key);
+  if (!known) {
+    const status = publishedStatus(declared, owedBeats > 0 ? "unstable" : "healthy", probes);
+    known = Object.freeze({ declared, probes, owedBeats, status });
+    standings.set(key, known);
+  }
+  return known;
+}
+
 /** What an instance declares by a status it was registered or updated with; what others saw of it is no declaration. */
 export function declaredBy(status: InstanceStatus, before: DeclaredStatus): DeclaredStatus {
   return status === "unstable" || status === "failed" ? before : status;

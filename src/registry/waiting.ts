@@ -21,7 +21,8 @@ export class Waiting {
 
   /** The service changed. */
   wake(service: string): void {
-    for (const wake of this.#waiting.get(service) ?? []) wake();
+    const waiting = this.#waiting.get(service);
+    if (waiting) for (const wake of waiting) wake();
   }
 
   /** Every service may have changed. */

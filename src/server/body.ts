@@ -5,40 +5,61 @@ import { Problem } from "./problem.js";
 const MAX_BYTES = 256 * 1024;
 /** How deep objects may stand in each other; a batch of heartbeats needs three. */
 const MAX_DEPTH = 16;
+const NOTHING = Buffer.alloc(0);
 const JSON_TYPE = /^application\/json *(?:;|$)/i;
 
 /** Fields of a request, none of them believed yet. */
 export type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * Reads a JSON object from a request and hands it on; nothing of it was checked.
+ * Reads a JSON object from a request and hands it on; nothing of it was checked. One of the two is called, once: no
+ * promise, for there are none so many as of these.
  *
- * @throws {Problem} 400 malformed, 413 too large, 415 not JSON
+ * @param refused takes 400 malformed, 413 too large, 415 not JSON, and what the socket fails with
  */
-export function readFields(request: IncomingMessage): Promise<Fields> {
-  return new Promise((resolve, reject) => {
-    const type = request.headers["content-type"];
-    if (type !== "application/json" && !JSON_TYPE.test(type ?? "")) {
-      return reject(new Problem(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json"));
+export function takeFields(
+  request: IncomingMessage,
+  taken: (fields: Fields) => void,
+  refused: (error: unknown) => void,
+): void {
+  const type = request.headers["content-type"];
+  if (type !== "application/json" && !JSON_TYPE.test(type ?? "")) {
+    return refused(new Problem(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json"));
+  }
+  let body: Buffer | undefined; // most come in one piece
+  let pieces: Buffer[] | undefined;
+  let size = 0;
+  let ended = false;
+  request.on("data", (piece: Buffer) => {
+    const before = size;
+    size += piece.length;
+    if (size > MAX_BYTES) {
+      if (before <= MAX_BYTES) refused(new Problem(413, "TOO_LARGE", `The body must not exceed ${MAX_BYTES} bytes`));
+      return; // the rest is dropped
     }
-    const chunks: Buffer[] = [];
-    let size = 0;
-    request.on("data", (chunk: Buffer) => {
-      size += chunk.length;
-      if (size <= MAX_BYTES) chunks.push(chunk);
-      else reject(new Problem(413, "TOO_LARGE", `The body must not exceed ${MAX_BYTES} bytes`)); // the rest is dropped
-    });
-    request.on("error", reject);
-    request.on("end", () => {
-      if (size > MAX_BYTES) return;
-      try {
-        const [only = Buffer.alloc(0)] = chunks; // most come in one piece
-        resolve(parseFields((chunks.length > 1 ? Buffer.concat(chunks, size) : only).toString("utf8")));
-      } catch (error) {
-        reject(error);
-      }
-    });
+    if (!body) body = piece;
+    else if (pieces) pieces.push(piece);
+    else pieces = [body, piece];
   });
+  request.on("error", (error) => {
+    if (!ended) refused(error);
+  });
+  request.on("end", () => {
+    ended = true;
+    if (size > MAX_BYTES) return;
+    let fields: Fields;
+    try {
+      fields = parseFields((pieces ? Buffer.concat(pieces, size) : (body ?? NOTHING)).toString("utf8"));
+    } catch (error) {
+      return refused(error);
+    }
+    taken(fields);
+  });
+}
+
+/** {@link takeFields} for whoever has time. */
+export function readFields(request: IncomingMessage): Promise<Fields> {
+  return new Promise((resolve, reject) => takeFields(request, resolve, reject));
 }
 
 /** @throws {Problem} 400 */

@@ -25,7 +25,7 @@ export class Leases {
   }
 
   /** What a lease is called on the wire. */
-  async nameOf(lease: Lease, signal: AbortSignal): Promise<string> {
+  nameOf(lease: Lease, signal: AbortSignal): string | Promise<string> {
     if (this.#tokens) return this.#tokens.sign(lease, signal);
     this.keep(lease);
     return lease.id;

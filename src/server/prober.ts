@@ -85,6 +85,7 @@ export class Prober {
 
   /** Probes that lease from now on, or no longer; whether it does. @param peer who registered it, by address */
   watch({ id: leaseId, instance }: Lease, health: HealthCheck | undefined, peer: string): boolean {
+    if (!health && this.#watched.size === 0) return false;
     const key = `${instance.service}\0${instance.id}`;
     const before = this.#watched.get(key);
     if (before) this.#drop(before);

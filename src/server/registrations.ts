@@ -70,15 +70,17 @@ export class Registrations {
     checkHost(instance.host, peer);
     const health = healthFromWire("health_check", fields["health_check"]);
     if (health) prober?.check("health_check", instance, health, peer);
-    const options = { ttlMs: ttl * 1_000, health, holder: holderIn(fields), edition: editionIn(fields), alone: true };
-    const lease = await this.#registry.register(instance, { ...options, signal });
+    const ttlMs = ttl * 1_000;
+    const [holder, edition] = [holderIn(fields), editionIn(fields)];
+    const lease = await this.#registry.register(instance, { ttlMs, health, holder, edition, alone: true, signal });
     this.#leases.keep(lease);
     const probed = prober?.watch(lease, health, peer) ?? false;
     const { id, incarnation } = lease.instance;
+    const name = this.#leases.nameOf(lease, signal);
     const body = {
       id,
       instance_id: id,
-      lease_id: await this.#leases.nameOf(lease, signal),
+      lease_id: typeof name === "string" ? name : await name,
       ttl: lease.ttlMs / 1_000,
       heartbeat_interval: lease.heartbeatMs / 1_000,
       incarnation,

@@ -5,7 +5,7 @@ import type { Clock } from "../runtime/clock.js";
 import { haltSignal } from "../runtime/deadline.js";
 import { positionIn } from "../wire/json.js";
 import { Acks } from "./acks.js";
-import { type Fields, readFields } from "./body.js";
+import { type Fields, readFields, takeFields } from "./body.js";
 import { Hub } from "./hub.js";
 import { Listing } from "./listing.js";
 import { type Overview, serviceCounts, statusOf } from "./overview.js";
@@ -57,7 +57,12 @@ export class Routes {
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
-    this.#route(request, response).catch((error: unknown) => sendProblem(response, error));
+    const refused = (error: unknown): void => sendProblem(response, error);
+    try {
+      this.#route(request, response, refused)?.catch(refused);
+    } catch (error) {
+      refused(error);
+    }
   }
 
   close(): void {
@@ -66,7 +71,11 @@ export class Routes {
     this.#watch.hub.close();
   }
 
-  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  #route(
+    request: IncomingMessage,
+    response: ServerResponse,
+    refused: (error: unknown) => void,
+  ): Promise<void> | undefined {
     const { method, url = "/", headers } = request;
     this.#checkHost(headers.host);
     const end = url.indexOf("?");
@@ -75,7 +84,8 @@ export class Routes {
     if (post) {
       if (method !== "POST") throw notAllowed("POST");
       const peer = request.socket.remoteAddress ?? ""; // asked now: a closed socket has forgotten it
-      return sendJson(response, await post(await readFields(request), response, peer));
+      takeFields(request, (fields) => void answer(response, post, fields, peer), refused);
+      return undefined;
     }
     const query = end < 0 ? undefined : new URLSearchParams(url.slice(end + 1));
     if (path === "/v1/watch") return this.#stream(request, response, query);
@@ -178,9 +188,17 @@ function decoded(part: string): string {
   }
 }
 
+async function answer(response: ServerResponse, post: Post, fields: Fields, peer: string): Promise<void> {
+  try {
+    sendJson(response, await post(fields, response, peer));
+  } catch (error) {
+    sendProblem(response, error);
+  }
+}
+
 function sendJson(response: ServerResponse, { status, body }: Answer): void {
   const json = JSON.stringify(body);
-  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(json) });
+  response.writeHead(status, ["content-type", "application/json", "content-length", Buffer.byteLength(json)]);
   response.end(json);
 }
 
