@@ -108,7 +108,7 @@ export function metadataOf(field: string, value: unknown): Metadata {
   const metadata = Object.create(NO_METADATA) as Record<string, string>; // on null itself it takes four times the memory
   let total = 0;
   for (const key of keys) {
-    const text = metadataValue(`${field}.${key}`, key, (value as Record<string, unknown>)[key]);
+    const text = metadataValue(field, key, (value as Record<string, unknown>)[key]);
     total += key.length + text.length;
     metadata[key] = text;
   }
@@ -120,8 +120,8 @@ export function metadataOf(field: string, value: unknown): Metadata {
 
 function metadataValue(field: string, key: string, value: unknown): string {
   if (POISONOUS.has(key) || !METADATA_KEY.test(key)) {
-    throw invalid(field, key, "keyed by 1–128 of A–Z a–z 0–9 . _ / - (and not by __proto__ or its kin)");
+    throw invalid(`${field}.${key}`, key, "keyed by 1–128 of A–Z a–z 0–9 . _ / - (and not by __proto__ or its kin)");
   }
   if (typeof value === "string" && value.length <= METADATA_LIMITS.valueLength && !CONTROL.test(value)) return value;
-  throw invalid(field, value, `a printable string of at most ${METADATA_LIMITS.valueLength} characters`);
+  throw invalid(`${field}.${key}`, value, `a printable string of at most ${METADATA_LIMITS.valueLength} characters`);
 }

