@@ -1,6 +1,6 @@
 import { DiscoveryError } from "../model/errors.js";
 import type { ServiceInstance } from "../model/instance.js";
-import type { HealthCheck, Lease } from "./registry.js";
+import type { Lease, RegisterOptions } from "./registry.js";
 
 /** What one of several registries has granted. */
 export interface LeasePart {
@@ -16,8 +16,10 @@ export interface LeasePart {
 /** One registration, as several registries hold it. */
 export interface JointLease {
   wanted: ServiceInstance;
-  readonly ttlMs: number;
-  readonly health: HealthCheck | undefined;
+  /** How new it is what is wanted. */
+  edition: number | undefined;
+  /** What each registry is asked for. */
+  readonly terms: Omit<RegisterOptions, "signal" | "edition">;
   /** By the order of the registries; undefined where one does not hold it. */
   readonly parts: (LeasePart | undefined)[];
   /** When each may be asked again to take it in. Monotonic. */
@@ -54,7 +56,7 @@ export function jointLeaseOf(lease: Lease, registries: number, now: number): Joi
     return { lease: inner, told: undefined, answeredAt: now, steadySince: undefined };
   });
   const askAgainAt = parts.map(() => Number.NEGATIVE_INFINITY);
-  return { wanted: instance, ttlMs, health: undefined, parts, askAgainAt, ended: undefined };
+  return { wanted: instance, edition: undefined, terms: { ttlMs }, parts, askAgainAt, ended: undefined };
 }
 
 function partsIn(id: string, registries: number): Encoded {

@@ -66,6 +66,7 @@ export async function* watchOf(
     }
   } finally {
     over.abort();
+    void updates?.return?.(undefined).catch(() => {}); // not awaited: one that is deaf never comes back
     cut.release();
   }
 }

@@ -4,7 +4,7 @@ import { staticRegistry } from "../../src/adapters/static.js";
 import { createAgent, createResolver } from "../../src/index.js";
 import { memoryRegistry } from "../../src/registry/memory.js";
 import { mergeOn } from "../../src/registry/merge.js";
-import type { Registry } from "../../src/registry/registry.js";
+import type { Discovery, Registry } from "../../src/registry/registry.js";
 import { ManualClock, registryContract } from "../../src/testing/index.js";
 import { orders } from "../fakes/scripted-registry.js";
 import { switched } from "../fakes/switched-registry.js";
@@ -120,6 +120,54 @@ describe("merge, for readers", () => {
     await second.registry.deregister(two, { signal });
     const { value: gone } = await updates.next();
     assert.deepEqual(gone.removed, [{ id: "orders@10.0.0.1:1", reason: "deregistered" }]);
+  });
+
+  it("ends the watch of every registry when its reader goes, be it between two updates or deaf to its signal", async () => {
+    const ended: string[] = [];
+    const watched = (name: string, wait: (signal: AbortSignal) => Promise<unknown>): Discovery => ({
+      ...staticRegistry(orders(1)),
+      name,
+      async *watch(_service, { signal: inner }) {
+        inner.addEventListener("abort", () => ended.push(`${name} told`));
+        try {
+          yield { type: "reset", instances: orders(1), position: "1" };
+          await wait(inner);
+        } finally {
+          ended.push(`${name} over`);
+        }
+      },
+    });
+    const untilTold = (inner: AbortSignal) => new Promise((resolve) => inner.addEventListener("abort", resolve));
+    const both = mergeOn(ground(), [watched("heedful", untilTold), watched("deaf", () => new Promise(() => {}))]);
+    const updates = both.watch!("orders", { signal: new AbortController().signal })[Symbol.asyncIterator]();
+    await updates.next();
+    await updates.return?.();
+    await new Promise(setImmediate);
+    assert.deepEqual(ended.sort(), ["deaf told", "heedful over", "heedful told"]);
+  });
+
+  it("lets go of a watch that has missed something before it begins the next", async () => {
+    let open = 0;
+    const { clock, random } = ground();
+    const lossy: Discovery = {
+      ...staticRegistry(orders(1)),
+      async *watch() {
+        open++;
+        try {
+          yield { type: "reset", instances: orders(1), position: "1" };
+          yield { type: "change", upserted: [], removed: [], since: "7", position: "8" };
+        } finally {
+          open--;
+        }
+      },
+    };
+    const updates = mergeOn({ clock, random }, [lossy]).watch!("orders", { signal: new AbortController().signal })[
+      Symbol.asyncIterator
+    ]();
+    await updates.next();
+    await new Promise(setImmediate);
+    assert.equal(open, 0);
+    await updates.return?.();
   });
 
   it("hands a reader that was asleep one list in place of a hundred changes", async () => {
