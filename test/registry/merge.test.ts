@@ -146,6 +146,26 @@ describe("merge, for readers", () => {
     assert.deepEqual(ended.sort(), ["deaf told", "heedful over", "heedful told"]);
   });
 
+  it("ends a watch that has fallen silent before it begins the next", async () => {
+    const { clock, random } = ground();
+    const open: AbortSignal[] = [];
+    const silent: Discovery = {
+      ...staticRegistry(orders(1)),
+      capabilities: { ...staticRegistry([]).capabilities, quietMs: 35_000 },
+      async *watch(_service, { signal: inner }) {
+        open.push(inner);
+        yield { type: "reset", instances: orders(1), position: "1" };
+        await new Promise(() => {});
+      },
+    };
+    const { signal } = new AbortController();
+    const updates = mergeOn({ clock, random }, [silent]).watch!("orders", { signal })[Symbol.asyncIterator]();
+    await updates.next();
+    await clock.advance(40_000);
+    assert.deepEqual([open.length, open[0]?.aborted, open[1]?.aborted], [2, true, false]);
+    await updates.return?.();
+  });
+
   it("lets go of a watch that has missed something before it begins the next", async () => {
     let open = 0;
     const { clock, random } = ground();
