@@ -7,10 +7,16 @@ type Abort = (reason?: Error) => void;
 
 /**
  * A handler in the older of undici's two forms, which undici 7 calls directly. Its own `request` and `fetch`, and
- * Node's up to 24, speak it; undici 8's and later Nodes' handlers speak the newer one and are translated.
+ * Node's up to 24, speak it; undici 8's and later Nodes' handlers speak the newer one and are translated. What undici 7
+ * wraps around a handler of the older form when it composes speaks both: translated, it would translate all back.
  */
 export function olderForm(handler: Handler): Handler {
-  return handler.onRequestStart ? new Translated(handler) : handler;
+  return handler.onRequestStart && !speaksOlderForm(handler) ? new Translated(handler) : handler;
+}
+
+/** Whether the older form is there whole: half of one beside the newer is a leftover nobody calls. */
+function speaksOlderForm({ onConnect, onHeaders, onData, onComplete, onUpgrade, onError }: Handler): boolean {
+  return !!(onConnect && onHeaders && onData && onComplete && onUpgrade && onError);
 }
 
 class Translated implements Handler {
