@@ -4,11 +4,12 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterEach, beforeAll, describe, it } from "vitest";
-import { createRegistryServer, type RegistryServer } from "../src/server/index.js";
+import { createRegistryServer } from "../src/server/index.js";
+import { startBackend } from "./fakes/backend.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const INDEX = pathToFileURL(`${ROOT}/dist/index.js`).href;
-const opened: RegistryServer[] = [];
+const opened: { close(): Promise<unknown> }[] = [];
 
 beforeAll(() => {
   execFileSync("node", [".ci/ready.mjs"], { cwd: ROOT });
@@ -40,6 +41,18 @@ describe("the life of a process", () => {
         .catch((error) => console.log(error.message));
     `);
     assert.deepEqual([code, output], [0, "UNAVAILABLE\nmine\n"]);
+  });
+
+  it("lasts through the pause between two tries of a call", async () => {
+    const [busy, free] = [await startBackend((_, response) => response.writeHead(503).end()), await startBackend()];
+    opened.push(busy, free);
+    const { code, output } = await script(`
+      const registry = staticRegistry([${busy.port}, ${free.port}].map((port) => ({ service: "orders", host: "127.0.0.1", port })));
+      const { statusCode } = await createResolver({ registry, random: () => 0.99 }).service("orders").request("/");
+      console.log(statusCode);
+    `);
+    assert.equal(busy.requests.length, 1);
+    assert.deepEqual([code, output], [0, "200\n"]);
   });
 
   it("ends by itself after everything was closed, with nothing left open", async () => {
@@ -127,7 +140,7 @@ async function script(body: string): Promise<{ code: number; output: string }> {
 function spawned(body: string, timeout = 20_000) {
   const text = `
     import { createServer } from "node:http";
-    import { createAgent, createResolver } from ${JSON.stringify(INDEX)};
+    import { createAgent, createResolver, staticRegistry } from ${JSON.stringify(INDEX)};
     ${body}`;
   const child = spawn("node", ["--input-type=module", "-e", text], { stdio: ["ignore", "pipe", "inherit"], timeout });
   let output = "";

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { headerOf, type RequestHeaders, withHeader } from "../runtime/request-headers.js";
-import type { DispatchOptions } from "./attempt.js";
 import { isIdempotent, isReplayable } from "./failure.js";
+import type { DispatchOptions } from "./handler.js";
 import type { CallOptions } from "./options.js";
 
 /** How Envoy tells an upstream which attempt of a call this is; the first is 1, or goes without. */

@@ -1,24 +1,15 @@
-import type { Dispatcher } from "undici";
 import type { Endpoint, Outcome } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
-import { Deadline } from "./deadlines.js";
-import { outcomeOf, verdictOn, worthRetrying } from "./failure.js";
+import { type Again, outcomeOf, verdictOn, worthRetrying } from "./failure.js";
 import type { Handler } from "./handler.js";
+import { Timed, type Timing } from "./timed.js";
 
 /** A refused response is read to its end, to keep the connection, unless it is longer than this, in bytes. */
 const MAX_DISCARDED = 64 * 1024;
 
 /** What an attempt asks of its call. */
-export interface AttemptOwner {
+export interface AttemptOwner extends Timing {
   readonly handler: Handler;
-  readonly stalledAt: number;
-  /** What this process has lost by standing still so far, in milliseconds. */
-  readonly lostMs: number;
-  now(): number;
-  /** Gives back what this process has lost since the attempt began, or was last given something; false if nothing. */
-  prolonged(attempt: Attempt): boolean;
-  /** It no longer waits for headers: they are here, or never will be. */
-  settled(attempt: Attempt): void;
   /** The instance answered 429 or 503; it may have said for how long to leave it alone. */
   overloaded(attempt: Attempt, headers: readonly Buffer[]): void;
   /** Headers are about to be delivered: nothing can be tried elsewhere any more. */
@@ -26,19 +17,16 @@ export interface AttemptOwner {
   /** May a response of this status be dropped, and the call made elsewhere? */
   mayDrop(attempt: Attempt): boolean;
   /** No headers were delivered: the call decides what is next. */
-  failed(attempt: Attempt, error: unknown, unsent: boolean, elsewhere: boolean): void;
+  failed(attempt: Attempt, error: unknown, unsent: boolean, again: Again): void;
   /** This attempt holds nothing any more. */
   ended(attempt: Attempt): void;
 }
 
 /** One try of a call at one endpoint: undici tells it what happens, it tells the endpoint and the caller. */
-export class Attempt extends Deadline implements Handler {
+export class Attempt extends Timed implements Handler {
   readonly endpoint: Endpoint;
-  readonly startedAt: number;
   /** Whether it tries if an ejected endpoint may come back. */
   readonly isTrial: boolean;
-  /** Up to here, what this process has lost by standing still is none of this attempt's. */
-  lostBefore: number;
   readonly #owner: AttemptOwner;
   #abort: ((reason?: Error) => void) | undefined = undefined;
   #timeout: DiscoveryError | undefined = undefined;
@@ -48,14 +36,12 @@ export class Attempt extends Deadline implements Handler {
   #ended = false;
   #discarded = -1;
 
-  constructor(owner: AttemptOwner, endpoint: Endpoint, startedAt: number) {
-    super();
+  constructor(owner: AttemptOwner, endpoint: Endpoint, now: number) {
+    super(owner, now);
     this.#owner = owner;
-    this.lostBefore = owner.lostMs;
     this.endpoint = endpoint;
-    this.startedAt = startedAt;
     this.isTrial = endpoint.ejection.onTrial;
-    endpoint.begin(startedAt);
+    endpoint.begin(now);
   }
 
   /** The caller wants no answer any more. */
@@ -65,8 +51,7 @@ export class Attempt extends Deadline implements Handler {
     else this.#detach(reason);
   }
 
-  override expire(): void {
-    if (this.#owner.prolonged(this)) return;
+  protected override timedOut(): void {
     const { id } = this.endpoint.instance;
     const waited = Math.round(this.dueAt - this.startedAt);
     const error = new DiscoveryError("TIMEOUT", `${id} sent no response headers within ${waited} ms`);
@@ -74,7 +59,7 @@ export class Attempt extends Deadline implements Handler {
     if (this.#abort) return this.#abort(error); // comes back as onError
     this.#settle("failure");
     this.#detach(error);
-    this.#owner.failed(this, error, true, true);
+    this.#owner.failed(this, error, true, "elsewhere");
   }
 
   onConnect(abort: (reason?: Error) => void): void {
@@ -127,10 +112,10 @@ export class Attempt extends Deadline implements Handler {
       return;
     }
     const cause = this.#timeout ?? error;
-    const { outcome, elsewhere } = verdictOn(cause, unsent);
+    const { outcome, again } = verdictOn(cause, unsent);
     this.#settle(outcome);
     this.#end();
-    this.#owner.failed(this, cause, unsent, elsewhere);
+    this.#owner.failed(this, cause, unsent, again);
   }
 
   onBodySent(chunkSize: number, totalBytesSent: number): void {
@@ -145,14 +130,12 @@ export class Attempt extends Deadline implements Handler {
     this.#owner.handler.onResponseStarted?.();
   }
 
-  /** Only the first outcome counts; the clock is read once for it. */
+  /** Only the first outcome counts. */
   #settle(outcome: Outcome): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#owner.settled(this);
-    const now = this.#owner.now();
-    const stoodStill = this.startedAt < this.#owner.stalledAt; // this process did: the instance is not to blame
-    this.endpoint.settle(outcome, stoodStill ? -1 : now - this.startedAt, now);
+    const now = this.stop();
+    this.endpoint.settle(outcome, this.tookMs(now), now);
   }
 
   /** It waits for a connection in undici's queue and cannot be taken out: it will be refused when its turn comes. */
@@ -168,6 +151,3 @@ export class Attempt extends Deadline implements Handler {
     this.#owner.ended(this);
   }
 }
-
-/** What undici is handed for one try. */
-export type DispatchOptions = Dispatcher.DispatchOptions;

@@ -1,6 +1,5 @@
 import { Agent, Dispatcher } from "undici";
-import type { DispatchOptions } from "./attempt.js";
-import type { Handler } from "./handler.js";
+import type { DispatchOptions, Handler } from "./handler.js";
 import type { CallOptions } from "./options.js";
 import type { ServiceNames } from "./service-names.js";
 

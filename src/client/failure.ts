@@ -4,26 +4,30 @@ import { hostPort, type ServiceInstance } from "../model/instance.js";
 
 /** Errors of the request itself: no other instance would take it either. */
 const CALLERS_FAULT = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_NOT_SUPPORTED", "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH"]);
-/** Errors of this machine or of our own pools: they say nothing about the instance. */
-const OWN_TROUBLE = new Set(["EMFILE", "ENFILE", "ENOBUFS", "EADDRNOTAVAIL", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
-
+/** This process, or the machine, has no file handle or buffer left: the same everywhere, and mostly over soon. */
+const SHORTAGE = new Set(["EMFILE", "ENFILE", "ENOBUFS"]);
+/** Other errors of this machine or of our own pools: they say nothing about the instance. */
+const OWN_TROUBLE = new Set(["EADDRNOTAVAIL", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
 /** Our own pools say so when the resolver is closed over a call. */
 const CLOSED = new Set(["UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
+
+/** Whether a failed call may be made again: `later` means by anybody, the same instance included. */
+export type Again = "never" | "elsewhere" | "later";
 
 /** What a failed try means: for the instance, and for what may be done next. */
 export interface Verdict {
   readonly outcome: Outcome;
-  /** True if another instance may be asked. */
-  readonly elsewhere: boolean;
+  readonly again: Again;
 }
 
 /** Judges an error that came before the response headers; `unsent`: nothing had reached the instance. */
 export function verdictOn(error: unknown, unsent: boolean): Verdict {
   const code = codeOf(error);
-  if (CALLERS_FAULT.has(code)) return { outcome: "cancelled", elsewhere: false };
-  if (OWN_TROUBLE.has(code)) return { outcome: "cancelled", elsewhere: true };
-  if (unsent && code !== "TIMEOUT" && !code.startsWith("ERR_TLS")) return { outcome: "refused", elsewhere: true };
-  return { outcome: "failure", elsewhere: true };
+  if (CALLERS_FAULT.has(code)) return { outcome: "cancelled", again: "never" };
+  if (SHORTAGE.has(code)) return { outcome: "cancelled", again: unsent ? "later" : "elsewhere" };
+  if (OWN_TROUBLE.has(code)) return { outcome: "cancelled", again: "elsewhere" };
+  if (unsent && code !== "TIMEOUT" && !code.startsWith("ERR_TLS")) return { outcome: "refused", again: "elsewhere" };
+  return { outcome: "failure", again: "elsewhere" };
 }
 
 /** Judges a status. `retryable`: a gateway's or an overloaded instance's word, which another may not repeat. */

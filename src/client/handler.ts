@@ -2,6 +2,8 @@ import { type Dispatcher, util } from "undici";
 
 /** The callbacks undici 7 calls, all of them; what a handler lacks is harmless to call through here. */
 export type Handler = Dispatcher.DispatchHandler;
+/** What undici is handed for one try. */
+export type DispatchOptions = Dispatcher.DispatchOptions;
 type RawHeaders = Buffer[];
 type Abort = (reason?: Error) => void;
 

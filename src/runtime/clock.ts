@@ -105,3 +105,16 @@ export async function whileAwaited<T>(task: Promise<T>): Promise<T> {
     clearInterval(hold);
   }
 }
+
+/** As `clock.schedule`, for a pause in the middle of what somebody awaits: it keeps the process alive. */
+export function scheduleAwaited(clock: Pick<Clock, "schedule">, ms: number, run: () => void): Cancel {
+  const hold = setInterval(() => {}, MAX_TIMER_MS);
+  const cancel = clock.schedule(ms, () => {
+    clearInterval(hold);
+    run();
+  });
+  return () => {
+    clearInterval(hold);
+    cancel();
+  };
+}

@@ -1,0 +1,48 @@
+import type { HashKey } from "../balancer/request-key.js";
+import type { Endpoint } from "../endpoint/endpoint.js";
+import { DiscoveryError } from "../model/errors.js";
+import type { Caller } from "./caller.js";
+
+/** Whom else a call may go to. Made when its first choice will not do: most calls never need one. */
+export class Candidates {
+  readonly #caller: Caller;
+  readonly #key: HashKey | undefined;
+  readonly #secure: boolean;
+  readonly #tried: Endpoint[] = [];
+
+  constructor(caller: Caller, key: HashKey | undefined, secure: boolean) {
+    this.#caller = caller;
+    this.#key = key;
+    this.#secure = secure;
+  }
+
+  /** Whose turn it is among those that were not tried, `failed` included; undefined if nobody is left. */
+  besides(failed: Endpoint): Endpoint | undefined {
+    if (!this.#tried.includes(failed)) this.#tried.push(failed);
+    return this.next();
+  }
+
+  /** Whose turn it is among those that were not tried. */
+  next(): Endpoint | undefined {
+    for (;;) {
+      const next = this.#caller.choose({ key: this.#key, tried: this.#tried });
+      if (!next || speaks(next, this.#secure)) return next;
+      this.#tried.push(next);
+    }
+  }
+
+  /** @throws {DiscoveryError} `NO_MATCH` if nobody besides `first` speaks what the URL asks for either */
+  besidesOrThrow(first: Endpoint): Endpoint {
+    const next = this.besides(first);
+    if (next) return next;
+    const { name: service } = this.#caller;
+    const wanted = this.#secure ? "https" : "http or https";
+    const counts = { known: this.#tried.length, [wanted]: 0 };
+    throw new DiscoveryError("NO_MATCH", `No instance of "${service}" speaks ${wanted}`, { service, counts });
+  }
+}
+
+/** Whether a call may go there: an `https:` URL never goes to an instance that speaks plain HTTP. */
+export function speaks({ instance: { protocol } }: Endpoint, secure: boolean): boolean {
+  return protocol === "https" || (protocol === "http" && !secure);
+}
