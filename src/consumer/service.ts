@@ -1,13 +1,11 @@
 import type { Balancer, PickContext } from "../balancer/balancer.js";
 import type { BalancerName } from "../balancer/by-name.js";
-import type { EjectionCause } from "../endpoint/ejection.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
 import type { ServiceInstance } from "../model/instance.js";
-import { difference, type RegistryUpdate, type Snapshot } from "../model/update.js";
+import type { RegistryUpdate, Snapshot } from "../model/update.js";
 import { whileAwaited } from "../runtime/clock.js";
 import { haltSignal } from "../runtime/deadline.js";
-import { channels } from "../runtime/diagnostics.js";
 import { Emitter } from "../runtime/emitter.js";
 import { balancerFrom } from "./balancer-from.js";
 import { type Change, changesOf } from "./changes.js";
@@ -20,6 +18,7 @@ import { Selection } from "./selection.js";
 import type { ServiceEvents } from "./service-events.js";
 import type { PickOptions, ServiceSettings } from "./service-settings.js";
 import type { Shadow } from "./shadow.js";
+import { Voice } from "./voice.js";
 
 /** One service as its consumer sees it: always the freshest list there is, and whose turn it is. */
 export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
@@ -30,12 +29,14 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   readonly #idleness: Idleness;
   readonly #watchers = new Set<() => void>();
   readonly #ended = haltSignal();
+  readonly #voice: Voice;
 
   /** @internal Use `resolver.service(name)`. */
   constructor(name: string, settings: ServiceSettings) {
     super();
     this.name = name;
     this.#settings = settings;
+    this.#voice = new Voice(name, (event, payload) => this.emit(event, payload));
     this.#idleness = new Idleness(settings.idleMs);
     this.#list = new LiveList({
       ...settings,
@@ -50,7 +51,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     this.#rotation = new Rotation({
       ...settings,
       events: {
-        ejected: ({ instance }, cause, pauseMs) => this.#ejected(instance, cause, pauseMs),
+        ejected: ({ instance }, cause, pauseMs) => this.#voice.ejected(instance, cause, pauseMs),
         readmitted: ({ instance }) => this.emit("readmitted", { instance }),
         panic: (panic) => this.emit(panic ? "panic" : "calm", { service: name }),
         left: (endpoints) => this.endpointsLeft(endpoints),
@@ -219,35 +220,12 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     if (snapshot.state === "known") this.#settings.becameKnown();
     this.#rotation.setInstances(snapshot.instances, this.#list.suspects);
     for (const told of this.#watchers) told();
-    this.#tellDoubts(before);
-    const differs = difference(before.instances, snapshot.instances);
-    if (!differs) return;
-    this.emit("changed", { snapshot, difference: differs });
-    if (channels.update.hasSubscribers) {
-      channels.update.publish({ service: this.name, snapshot, difference: differs, update });
-    }
-  }
-
-  #tellDoubts(before: Snapshot): void {
-    const { suspects, instances } = this.snapshot;
-    if (suspects.length === 0 && before.suspects.length === 0) return;
-    const [doubted, doubtedBefore] = [new Set(suspects), new Set(before.suspects)];
-    const fresh = instances.filter(({ id }) => doubted.has(id) && !doubtedBefore.has(id));
-    const back = instances.filter(({ id }) => doubtedBefore.has(id) && !doubted.has(id));
-    const here = new Set(instances.map(({ id }) => id));
-    const gone = before.instances.filter(({ id }) => doubtedBefore.has(id) && !here.has(id));
-    if (fresh.length > 0) this.emit("suspected", { instances: fresh });
-    if (back.length + gone.length > 0) this.emit("cleared", { back, gone });
+    this.#voice.published(before, snapshot, update);
   }
 
   #restIfIdle(): void {
     if (this.heard("changed") || this.#watchers.size > 0) this.#idleness.reset();
     else if (this.#idleness.since(this.#settings.clock.now(), this.endpoints)) this.suspend();
-  }
-
-  #ejected(instance: ServiceInstance, cause: EjectionCause, pauseMs: number): void {
-    this.emit("ejected", { instance, cause, pauseMs });
-    if (channels.eject.hasSubscribers) channels.eject.publish({ service: this.name, instance, cause, pauseMs });
   }
 
   #nobody(): DiscoveryError {

@@ -1,6 +1,6 @@
-import type { Server } from "node:net";
+import type { AddressInfo, Server } from "node:net";
 import { DiscoveryError } from "../model/errors.js";
-import { declaredStatus, defineInstance, type ServiceInstance } from "../model/instance.js";
+import { declaredStatus, type ServiceInstance } from "../model/instance.js";
 import type { Lease } from "../registry/registry.js";
 import { type Scope, whileAwaited } from "../runtime/clock.js";
 import { haltSignal, linked, untilAborted } from "../runtime/deadline.js";
@@ -16,9 +16,10 @@ import {
   type AgentUpdate,
   checkedOptions,
 } from "./agent-options.js";
-import { type Attaching, type AttachOptions, attachingOf } from "./attach-options.js";
-import { Attachment, type Closing } from "./attachment.js";
-import { asWorker, leaveCluster, workerNumber } from "./cluster-worker.js";
+import { type Attaching, type AttachOptions, attachingOf, closingAfter } from "./attach-options.js";
+import { Attachment } from "./attachment.js";
+import { leaveCluster } from "./cluster-worker.js";
+import { described } from "./described.js";
 import { sayGoodbye } from "./farewell.js";
 import {
   type Condition,
@@ -31,7 +32,6 @@ import {
 import { type FailedTry, patiently } from "./patience.js";
 import { untilReady } from "./readiness.js";
 import { Registration } from "./registration.js";
-import { addressOfThisMachine } from "./route.js";
 import { onFirstSignal } from "./signals.js";
 
 /**
@@ -192,42 +192,30 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
   async #start(outer: AbortSignal | undefined): Promise<void> {
     const { signal, release } = linked(this.#halt.signal, outer);
     const scope = { ...this.#scope, signal };
-    const { readyWhen, health } = this.#settings.options;
-    const { server, how } = this.#attached ?? {};
+    const { readyWhen } = this.#settings.options;
     try {
-      const bound = await server?.listening(signal);
+      const bound = await this.#attached?.server.listening(signal);
       if (readyWhen && !this.#isReady)
         await untilReady(readyWhen, scope, (failure) => this.emit("readyFailed", failure));
       this.#isReady = true;
-      if (!this.#registration) {
-        const wanted = await this.#described(scope, bound?.address, bound?.port);
-        const check = how?.health ? livenessCheck(how.health) : healthCheckOf("agent.health", health);
-        const terms = { ttlMs: this.#settings.ttlMs, health: check };
-        const { registrar } = this.#ground;
-        this.#registration = new Registration(registrar, wanted, terms, this.#scope, (event, payload) =>
-          this.emit(event, payload),
-        );
-      }
+      this.#registration ??= await this.#described(bound, scope);
       await this.#registration.begin(outer);
     } finally {
       release();
     }
   }
 
-  /** What consumers shall be told of us. A machine that has no address yet may still get one. */
-  async #described(scope: Scope, bound: string | undefined, boundPort: number | undefined): Promise<ServiceInstance> {
-    const { host: option, port = boundPort, ...rest } = this.#settings.options;
-    if (port === undefined) {
-      throw new DiscoveryError("INVALID_OPTION", "agent.port is missing: give it, or attach a server that has one", {
-        field: "agent.port",
-      });
-    }
-    const { registryHost } = this.#ground;
-    const find = (): Promise<AdvertisedAddress> => addressOfThisMachine({ option, bound, registryHost }, scope);
-    const isFinal = (error: unknown): boolean => DiscoveryError.is(error, "INVALID_OPTION");
-    this.#address = await patiently(scope, RECONNECT, find, (failure) => this.#failed(failure), isFinal);
-    const instance = defineInstance({ ...rest, host: this.#address.host, port, ttlMs: undefined }, "agent");
-    return rest.id === undefined ? asWorker(instance, workerNumber()) : instance;
+  async #described(bound: Partial<AddressInfo> | undefined, scope: Scope): Promise<Registration> {
+    const { registrar, registryHost } = this.#ground;
+    const { options, ttlMs } = this.#settings;
+    const { how } = this.#attached ?? {};
+    const failed = (failure: FailedTry): void => this.#failed(failure);
+    const { instance, address } = await described(options, { bound, registryHost }, scope, failed);
+    this.#address = address;
+    const health = how?.health ? livenessCheck(how.health) : healthCheckOf("agent.health", options.health);
+    return new Registration(registrar, instance, { ttlMs, health }, this.#scope, (event, payload) =>
+      this.emit(event, payload),
+    );
   }
 
   /** Nobody awaits the start of an attached agent: a refusal must not end the process, and may be lifted. */
@@ -260,17 +248,11 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     const { registrar } = this.#ground;
     const goodbye =
       lease && told ? await sayGoodbye({ registrar, lease, told, drainMs }, this.#scope) : { deregistered: false };
-    const closed = how && (await server?.close(this.#closing(how.closing, goodbye.deregistered)));
+    const wasHeld = this.#registration?.wasHeld === true;
+    const closed = how && (await server?.close(closingAfter(goodbye, wasHeld, how.closing)));
     await this.#ground.release().catch(() => {});
     this.#isStopped = true;
     this.emit("stopped", { inFlight: 0, ...goodbye, ...closed, tookMs: clock.now() - begunAt });
-  }
-
-  /** It becomes quiet only if consumers have heard, and if no other worker goes on serving the port. */
-  #closing(closing: Attaching["closing"], haveHeard: boolean): Closing {
-    const quietMs = this.#registration?.wasHeld ? closing.quietMs : 0;
-    const canBeQuiet = haveHeard && workerNumber() === undefined;
-    return { ...closing, quietMs, quietWithinMs: canBeQuiet ? closing.graceMs / 2 : quietMs };
   }
 
   #condition(): Condition {

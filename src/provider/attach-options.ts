@@ -2,6 +2,8 @@ import { invalid } from "../model/fields.js";
 import type { HealthCheck } from "../registry/registry.js";
 import { durationMs, functionOr, knownKeys } from "../runtime/options.js";
 import type { Closing } from "./attachment.js";
+import { workerNumber } from "./cluster-worker.js";
+import type { Goodbye } from "./farewell.js";
 import { type HealthOptions, healthCheckOf } from "./health.js";
 import { signalsOf } from "./signals.js";
 
@@ -62,6 +64,13 @@ export function attachingOf(server: unknown, options: AttachOptions): Attaching 
     health: healthCheckOf("attach.health", options.health ?? isProbeable),
     closing: { graceMs, quietMs, close },
   };
+}
+
+/** How the server is closed after the goodbye: it becomes quiet only if consumers have heard and no other worker serves on. */
+export function closingAfter({ deregistered }: Goodbye, wasHeld: boolean, closing: Attaching["closing"]): Closing {
+  const quietMs = wasHeld ? closing.quietMs : 0;
+  const canBeQuiet = deregistered && workerNumber() === undefined;
+  return { ...closing, quietMs, quietWithinMs: canBeQuiet ? closing.graceMs / 2 : quietMs };
 }
 
 function isServer(server: unknown): server is object {
