@@ -1,6 +1,7 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { hostPort, type InstanceStatus } from "../model/instance.js";
 import type { Snapshot } from "../model/update.js";
+import type { Discovery } from "../registry/registry.js";
 import type { Rotation } from "./rotation.js";
 import { type Tier, tierOf } from "./stages/tier.js";
 
@@ -36,6 +37,8 @@ export interface ExplainedInstance {
 export class Explanation {
   readonly service: string;
   readonly registry: string;
+  /** Of several registries, the one that is read while a preferred one is away. */
+  readonly fallback: string | undefined;
   readonly state: Snapshot["state"];
   readonly stale: boolean;
   readonly warming: boolean;
@@ -53,10 +56,17 @@ export class Explanation {
   readonly instances: readonly ExplainedInstance[];
 
   /** @internal Use `service.explain()`. */
-  constructor(registry: string, snapshot: Snapshot, rotation: Rotation, suspected: number, now: number) {
+  constructor(
+    registry: Pick<Discovery, "name" | "fallback">,
+    snapshot: Snapshot,
+    rotation: Rotation,
+    suspected: number,
+    now: number,
+  ) {
     const { tier, panic } = rotation.eligible;
     this.service = snapshot.service;
-    this.registry = registry;
+    this.registry = registry.name;
+    this.fallback = registry.fallback;
     this.state = snapshot.state;
     this.stale = snapshot.stale;
     this.warming = snapshot.warming;
@@ -75,6 +85,7 @@ export class Explanation {
   toString(): string {
     const suspects = this.instances.filter(({ suspect }) => suspect).length;
     const doubts = [
+      this.fallback !== undefined && `${this.fallback} is read: what is preferred to it is away`,
       this.source === "disk" && "from disk",
       this.stale && "stale",
       suspects > 0 && `${suspects} no longer listed, kept in doubt`,

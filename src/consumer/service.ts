@@ -113,7 +113,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   /** Says for each known instance which stage keeps it in or out, and why: plain data, and as a string for people. */
   explain(): Explanation {
     const { source, clock } = this.#settings;
-    return new Explanation(source.name, this.snapshot, this.#rotation, this.#list.suspected, clock.now());
+    return new Explanation(source, this.snapshot, this.#rotation, this.#list.suspected, clock.now());
   }
 
   /**

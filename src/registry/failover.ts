@@ -2,10 +2,11 @@ import { DiscoveryError } from "../model/errors.js";
 import type { Position, RegistryUpdate } from "../model/update.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
 import { haltSignal, linked, within } from "../runtime/deadline.js";
+import { channels } from "../runtime/diagnostics.js";
 import { JointRegistrar } from "./joint-registrar.js";
 import { polling } from "./polling.js";
 import { Preference } from "./preference.js";
-import { type Discovery, isRegistrar, type Registry } from "./registry.js";
+import { type Discovery, isRegistrar, type Registrar, type Registry } from "./registry.js";
 import { listable, servicesOfAny, watchOf, weakest } from "./several.js";
 
 /** All registries of one question have answered within this, in milliseconds, or count as away: a resolver waits for 3 s. */
@@ -38,6 +39,9 @@ export function failoverOn(clock: Clock, registries: readonly Discovery[]): Disc
   const listing: Discovery = {
     name: sources.map(({ name }) => name).join(", else "),
     capabilities: weakest(sources),
+    get fallback() {
+      return reader.fallback;
+    },
     list: (service, { since, signal }) => reader.list(service, since, signal),
     watch: (service, { since, signal }) => reader.watch(service, since, signal),
     services: ({ signal }) => servicesOfAny(sources, signal),
@@ -45,14 +49,13 @@ export function failoverOn(clock: Clock, registries: readonly Discovery[]): Disc
   };
   if (!registries.every((each) => isRegistrar(each))) return listing;
   const registrar = new JointRegistrar(registries, "first", clock);
-  const registry: Registry = {
-    ...listing,
+  const registering: Omit<Registrar, keyof Discovery> = {
     register: (instance, options) => registrar.register(instance, options),
     renew: (beats, options) => registrar.renew(beats, options),
     update: (lease, instance, options) => registrar.update(lease, instance, options),
     deregister: (lease, options) => registrar.deregister(lease, options),
   };
-  return registry;
+  return Object.assign(listing, registering); // a copy would remember the fallback of this moment
 }
 
 class FailoverReader {
@@ -66,6 +69,12 @@ class FailoverReader {
     this.#sources = sources;
     this.#clock = clock;
     this.#preference = new Preference(sources.length);
+  }
+
+  /** The name of the one that is read, unless it is the first. */
+  get fallback(): string | undefined {
+    const { current } = this.#preference;
+    return current === 0 ? undefined : this.#sources[current]?.name;
   }
 
   async list(service: string, since: Position | undefined, signal: AbortSignal): Promise<RegistryUpdate> {
@@ -134,8 +143,17 @@ class FailoverReader {
 
   #failed(index: number, service: string, error: unknown): void {
     if (DiscoveryError.is(error, "INVALID_OPTION") || this.#halt.signal.aborted) throw error; // no other would do better
-    this.#preference.failed(index);
+    this.#move(error, () => this.#preference.failed(index));
     if (!this.#lookingBack && this.#preference.current !== 0) void this.#lookBack(service);
+  }
+
+  /** Takes note of how a registry did, and tells if another one is read from now on. */
+  #move(error: unknown, note: () => void): void {
+    const from = this.#preference.current;
+    note();
+    const to = this.#preference.current;
+    if (from === to || !channels.failover.hasSubscribers) return;
+    channels.failover.publish({ from: this.#sources[from]?.name, to: this.#sources[to]?.name, error });
   }
 
   /** Asks the preferred ones until the first is current again; never rejects. */
@@ -145,7 +163,8 @@ class FailoverReader {
     while (this.#preference.current !== 0 && !signal.aborted) {
       await this.#clock.sleep(LOOK_BACK_MS, signal).catch(() => {});
       for (let index = 0; index < this.#preference.current && !signal.aborted; index++) {
-        if (await this.#answers(index, service, signal)) this.#preference.answered(index, this.#clock.now());
+        const isBack = await this.#answers(index, service, signal);
+        if (isBack) this.#move(undefined, () => this.#preference.answered(index, this.#clock.now()));
         else this.#preference.failed(index);
       }
     }

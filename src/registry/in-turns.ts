@@ -36,6 +36,9 @@ export function inTurns(source: Discovery, most: number): Discovery {
     name: source.name,
     host: source.host,
     capabilities: source.capabilities,
+    get fallback() {
+      return source.fallback;
+    },
     async list(service, options) {
       const wait = turn(options.signal);
       if (wait) await wait;

@@ -36,6 +36,8 @@ export interface Discovery {
   /** The host it is on, if it is on one. */
   readonly host?: string | undefined;
   readonly capabilities: Capabilities;
+  /** Of several as one: the name of the registry that is read while a preferred one is away. */
+  readonly fallback?: string | undefined;
   /** The instances of a service; `current` if nothing changed after `since`. */
   list(service: string, options: CallOptions & { readonly since?: Position | undefined }): Promise<RegistryUpdate>;
   /** Changes as they happen, beginning with whatever differs from `since`. Throws when it is cut. */

@@ -13,4 +13,6 @@ export const channels = {
   retry: channel("discovery:retry"),
   /** A heartbeat was answered or missed: `{ registry, leases, error }`. */
   heartbeat: channel("discovery:heartbeat"),
+  /** Another registry of a failover is read, because of `error` or because a preferred one is back: `{ from, to, error }`. */
+  failover: channel("discovery:failover"),
 } as const;

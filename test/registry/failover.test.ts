@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, describe, it } from "vitest";
 import { staticRegistry } from "../../src/adapters/static.js";
 import { createAgent, createResolver, failover } from "../../src/index.js";
@@ -48,6 +49,32 @@ describe("failover, for readers", () => {
     const again = await both.list("orders", { since, signal });
     assert.deepEqual([again.type, again.type === "reset" && again.warming], ["reset", true]);
     assert.deepEqual(await both.list("carts", { signal }), { type: "absent", epoch: again.epoch, warming: true });
+  });
+
+  it("says who is read while the first is away, in explain() and to whoever traces, and when the first is back", async () => {
+    const { clock, first, both } = start();
+    const moves: unknown[] = [];
+    const heard = (move: unknown): void => void moves.push(move);
+    subscribe("discovery:failover", heard);
+    const service = await consumer(both, clock);
+    assert.equal(service.explain().fallback, undefined);
+    first.is = "away";
+    await clock.advance(60_000);
+    assert.equal(service.explain().fallback, "second");
+    assert.match(String(service.explain()), / · second is read: what is preferred to it is away/);
+    first.is = "there";
+    await clock.advance(60_000);
+    assert.equal(service.explain().fallback, undefined);
+    unsubscribe("discovery:failover", heard);
+    const [{ error, ...gone }, ...back] = moves as [{ error: unknown; from: string; to: string }];
+    assert.ok(DiscoveryError.is(error));
+    assert.deepEqual(
+      [gone, ...back],
+      [
+        { from: "first", to: "second" },
+        { from: "second", to: "first", error: undefined },
+      ],
+    );
   });
 
   it("fails with what the first said when none answers", async () => {
