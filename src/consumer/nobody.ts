@@ -8,6 +8,8 @@ export function nobodyUsable(about: {
   readonly service: string;
   readonly registry: string;
   readonly state: Snapshot["state"];
+  /** The registry has just started: what it does not know proves nothing yet. */
+  readonly warming: boolean;
   readonly endpoints: readonly Endpoint[];
   readonly routing: Routing;
   /** Whether everybody who could be picked is at the limit of calls in flight. */
@@ -22,6 +24,10 @@ export function nobodyUsable(about: {
       service,
       cause,
     });
+  }
+  if (about.warming && endpoints.length === 0) {
+    const message = `${registry} knows no "${service}" yet: it has just started, or stands in for one that is away. Is the name right? Otherwise ask again in a moment.`;
+    return new DiscoveryError("NO_INSTANCES", message, { service, counts: { known: 0 } });
   }
   if (state === "absent") {
     const message = `${registry} knows no service "${service}". Is the name right, and has a provider registered it?`;

@@ -36,3 +36,11 @@ export interface PickOptions {
   /** Ends the wait for the first list. */
   readonly signal?: AbortSignal;
 }
+
+/** How long `ready()` waits. */
+export interface ReadyOptions {
+  /** Ends the wait. */
+  readonly signal?: AbortSignal;
+  /** Waits until so many instances can be called. @default 0: for the first list only, whoever is in it */
+  readonly instances?: number;
+}

@@ -2,6 +2,7 @@ import type { Balancer, PickContext } from "../balancer/balancer.js";
 import type { BalancerName } from "../balancer/by-name.js";
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
+import { numberIn } from "../model/fields.js";
 import type { ServiceInstance } from "../model/instance.js";
 import type { RegistryUpdate, Snapshot } from "../model/update.js";
 import { whileAwaited } from "../runtime/clock.js";
@@ -16,7 +17,7 @@ import { nobodyUsable } from "./nobody.js";
 import { Rotation } from "./rotation.js";
 import { Selection } from "./selection.js";
 import type { ServiceEvents } from "./service-events.js";
-import type { PickOptions, ServiceSettings } from "./service-settings.js";
+import type { PickOptions, ReadyOptions, ServiceSettings } from "./service-settings.js";
 import type { Shadow } from "./shadow.js";
 import { Voice } from "./voice.js";
 
@@ -117,12 +118,14 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   }
 
   /**
-   * Resolves when somebody can be picked, waiting for the first list as a call does. It does not wait for a first
-   * instance: `changes()` tells when there is one.
+   * Resolves when somebody can be picked, waiting for the first list as a call does. With `instances` it waits until so
+   * many can be called, for as long as that takes: for whoever starts together with its providers.
    *
-   * @throws {DiscoveryError} as `pick()`
+   * @throws {DiscoveryError} as `pick()`; with `instances` only `CLOSED` · the signal's own reason
    */
-  async ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Snapshot> {
+  async ready({ signal, instances = 0 }: ReadyOptions = {}): Promise<Snapshot> {
+    numberIn("ready.instances", instances, 0, 1_000_000, true);
+    if (instances > 0) return this.#gathered(instances, signal);
     await this.chooseEventually({ key: "", tried: [] }, signal); // with a key: a balancer that hashes would miss one
     return this.snapshot;
   }
@@ -192,9 +195,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   /** @internal Takes up the watch again if it was let go. */
   resume(): void {
     if (this.#list.isRunning) return;
-    if (this.#ended.signal.aborted) {
-      throw new DiscoveryError("CLOSED", `The resolver of ${this.name} was closed`, { service: this.name });
-    }
+    if (this.#ended.signal.aborted) throw this.#closed();
     this.#rotation.park(false);
     this.#idleness.reset();
     this.#list.start();
@@ -215,6 +216,19 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
   /** For the client: connections to these may be closed once they are idle. */
   protected endpointsLeft(_endpoints: readonly Endpoint[]): void {}
 
+  async #gathered(count: number, signal: AbortSignal | undefined): Promise<Snapshot> {
+    this.resume();
+    for await (const { snapshot } of this.changes(signal ? { signal } : {})) {
+      if (this.usable.length >= count) return snapshot;
+    }
+    signal?.throwIfAborted();
+    throw this.#closed();
+  }
+
+  #closed(): DiscoveryError {
+    return new DiscoveryError("CLOSED", `The resolver of ${this.name} was closed`, { service: this.name });
+  }
+
   #published(before: Snapshot, update: RegistryUpdate): void {
     const { snapshot } = this;
     if (snapshot.state === "known") this.#settings.becameKnown();
@@ -234,6 +248,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
       service: this.name,
       registry: source.name,
       state: this.snapshot.state,
+      warming: this.snapshot.warming,
       endpoints: this.#rotation.all,
       routing,
       isFull: this.#rotation.isFull,

@@ -45,6 +45,46 @@ describe("a service", () => {
     assert.deepEqual(faulty.calls.filter((call) => call === "watch").length, 1);
   });
 
+  it("is ready once so many can be called, if it is asked to wait for them, however long that takes", async () => {
+    const { clock, orders, register } = await start();
+    let ready = 0;
+    void orders.ready({ instances: 2 }).then(({ instances }) => (ready = instances.length));
+    await clock.advance(60_000);
+    await register(3_000);
+    await register(3_001, { status: "starting" });
+    await clock.advance(20_000);
+    assert.equal(ready, 0);
+    await register(3_002);
+    await clock.advance(20_000);
+    assert.equal(ready, 3, "two of them usable");
+  });
+
+  it("waits for so many no longer than the signal or the resolver allows", async () => {
+    const { clock, orders, resolver } = await start();
+    const halt = new AbortController();
+    const reason = new Error("mine");
+    const waits = [orders.ready({ instances: 1, signal: halt.signal }), orders.ready({ instances: 1 })];
+    const ends = Promise.allSettled(waits);
+    halt.abort(reason);
+    await clock.advance(10);
+    await resolver.close();
+    const [aborted, closed] = (await ends) as PromiseRejectedResult[];
+    assert.equal(aborted?.reason, reason);
+    assert.ok(DiscoveryError.is(closed?.reason, "CLOSED"));
+    await assert.rejects(orders.ready({ instances: 0.5 }), { field: "ready.instances" });
+  });
+
+  it("of which a registry that has just started knows nobody yet, says so", async () => {
+    const { clock, resolver, faulty } = make();
+    faulty.restart(30_000);
+    const orders = resolver.service("ordrs");
+    await clock.advance(10);
+    const early = /knows no "ordrs" yet: it has just started, .*\. Is the name right\?/;
+    assert.throws(() => orders.pickNow(), { code: "NO_INSTANCES", message: early });
+    await clock.advance(60_000);
+    assert.throws(() => orders.pickNow(), { code: "SERVICE_UNKNOWN" });
+  });
+
   it("is one handle, however it is asked for", async () => {
     const { resolver, orders } = await start();
     assert.equal(resolver.service("ORDERS"), orders);
