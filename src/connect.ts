@@ -49,6 +49,10 @@ const WITH_MEMBERS: ReadonlySet<string> = new Set(["etcd:", "etcd+https:"]);
 const AUTHORITY = /^([a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?)([^/?#]*)/i;
 /** Several URLs, in the order of preference: a comma before something that begins like one (hosts may have commas too). */
 const NEXT_URL = /,\s*(?=[a-z][a-z0-9+.-]*:\/\/|file:)/i;
+/** A host and its port, with a path if anything, and no scheme before it (which `consul:8500` only seems to have). */
+const HOST_ALONE = /^(?!file:)(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]):(\d{1,5})(?:\/[^\s,@]*)?$/i;
+/** Ports by which a registry is recognised. */
+const USUAL_PORTS: Readonly<Record<string, string>> = { "8500": "consul", "2379": "etcd", "8848": "nacos" };
 /** A URL that names a file by a path from here: a URL parser would begin at the root. */
 const FILE_FROM_HERE = /^file:(?!\/)/i;
 
@@ -91,13 +95,34 @@ interface Opened {
 }
 
 function opened(path: string, text: string): Opened {
+  const [, port] = HOST_ALONE.exec(text) ?? [];
+  if (port !== undefined) throw lacksScheme(path, text, USUAL_PORTS[port]);
   const [host = "", ...others] = (AUTHORITY.exec(text)?.[2] ?? "").split(",");
   const single = others.length === 0 ? text : text.replace(AUTHORITY, (_, before: string) => before + host);
   const url = URL.canParse(single) ? new URL(single.replace(FILE_FROM_HERE, pathToFileURL("./").href)) : undefined;
   const open = url && (others.length === 0 || WITH_MEMBERS.has(url.protocol)) && SCHEMES[url.protocol];
   if (!open) throw invalid(path, shownUrl(text), `a URL with one of the schemes ${Object.keys(SCHEMES).join(" ")}`);
-  const registry = open(path, url, process.env["MCP_REGISTRY_TOKEN"] || undefined, [host, ...others]);
+  const token = process.env["MCP_REGISTRY_TOKEN"] || undefined;
+  const registry = named(path, text, () => open(path, url, token, [host, ...others]));
   return { registry, host: registry.host ?? (url.hostname || undefined) };
+}
+
+function lacksScheme(path: string, text: string, scheme = "http"): DiscoveryError {
+  const hint = `did you mean ${JSON.stringify(`${scheme}://${text}`)}?`;
+  const message = `${path} must be a URL, got ${JSON.stringify(text)}: ${hint}`;
+  return new DiscoveryError("INVALID_OPTION", message, { field: path });
+}
+
+/** An adapter names its own options; whoever wrote a URL knows nothing of them. */
+function named<T>(path: string, text: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (!DiscoveryError.is(error, "INVALID_OPTION") || error.field?.startsWith(path)) throw error;
+    const wrong = error.message.replace(/ \(INVALID_OPTION\)$/, "");
+    const message = `${path} ${JSON.stringify(shownUrl(text))}: ${wrong}`;
+    throw new DiscoveryError("INVALID_OPTION", message, { field: path, cause: error });
+  }
 }
 
 function openHttp(_path: string, { href: url }: URL, token: string | undefined): Registry {

@@ -109,6 +109,39 @@ describe("connect", () => {
       assert.throws(() => open(url), /INVALID_OPTION/, url);
   });
 
+  it("names what was given, not an adapter's option, when a URL says something wrong", () => {
+    const wrong: readonly [string, RegExp][] = [
+      [
+        "dns://10.0.0.1",
+        /^registry must be dns:\/\/host:53\/domain, with the domain .* got "dns:\/\/10\.0\.0\.1" \(INVALID_OPTION\)$/,
+      ],
+      [
+        "dns://h/d?type=mx",
+        /^registry "dns:\/\/h\/d\?…": dns\.type must be one of srv, a, got "mx" \(INVALID_OPTION\)$/,
+      ],
+    ];
+    for (const [url, message] of wrong) assert.throws(() => open(url), { field: "registry", message }, url);
+    assert.match(open("dns://h?name={service}.internal").registry.name, /^DNS h:53$/);
+  });
+
+  it("asks for the scheme where a host and its port stand alone", () => {
+    const meant: readonly [string, string][] = [
+      ["127.0.0.1:8761", "http://127.0.0.1:8761"],
+      ["localhost:8761/base", "http://localhost:8761/base"],
+      ["[::1]:8761", "http://[::1]:8761"],
+      ["consul.internal:8500", "consul://consul.internal:8500"],
+      ["etcd:2379", "etcd://etcd:2379"],
+    ];
+    for (const [given, url] of meant) {
+      const message = `registry must be a URL, got "${given}": did you mean "${url}"? (INVALID_OPTION)`;
+      assert.throws(() => open(given), { field: "registry", message });
+    }
+    assert.throws(
+      () => open("user:secret@host:1"),
+      (error) => !/secret|did you mean/.test(String(error)),
+    );
+  });
+
   it("takes several URLs for registries in the order of preference", async () => {
     const { asked, port } = await start();
     const url = `consul://127.0.0.1:9,consul://127.0.0.1:${port}, http://127.0.0.1:9`;

@@ -40,12 +40,16 @@ export function questionIn(args: readonly string[], words: readonly string[], he
     process.stdout.write(help);
     return undefined;
   }
-  if (positionals.length !== words.length) {
-    throw invalid("the command line", positionals.join(" "), words.join(" "));
-  }
+  if (positionals.length !== words.length) throw miscounted(positionals, words, help);
   const seconds = Number(values.timeout);
   if (!(seconds > 0 && seconds <= 3_600)) throw invalid("--timeout", values.timeout, "seconds, up to 3600");
   return { words: positionals, services: values.service, json: values.json, timeoutMs: seconds * 1_000 };
+}
+
+function miscounted(given: readonly string[], words: readonly string[], help: string): DiscoveryError {
+  const missing = words[given.length];
+  const wrong = missing ? `${missing} is missing` : `${JSON.stringify(given[words.length])} is one word too many`;
+  return new DiscoveryError("INVALID_OPTION", `${wrong}. ${help.slice(0, help.indexOf("\n"))}`);
 }
 
 /** Asks registries by their URLs, closes them afterwards, and says what is wrong by an exit code. */

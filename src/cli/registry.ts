@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { invalid } from "../model/fields.js";
 import { createRegistryServer } from "../server/index.js";
 import { interrupted } from "./interrupted.js";
 
@@ -31,7 +32,8 @@ export async function registry(args: readonly string[]): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  const port = /^\d+$/.test(values.port) ? Number(values.port) : Number.NaN;
+  const port = Number(values.port);
+  if (!/^\d{1,5}$/.test(values.port) || port > 65_535) throw invalid("--port", values.port, "a port from 0 to 65535");
   const server = createRegistryServer({ port, host: values.host, insecure: values.insecure });
   const url = await server.listen();
   process.stdout.write(values.json ? `${JSON.stringify({ event: "ready", url })}\n` : `registry ready at ${url}\n`);

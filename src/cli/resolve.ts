@@ -1,4 +1,5 @@
 import { hostPort, type ServiceInstance } from "../model/instance.js";
+import { nearest } from "../runtime/options.js";
 import { asking, EXIT, printable, questionIn, say } from "./question.js";
 
 const HELP = `Usage: mcp-discovery resolve URL SERVICE [options]
@@ -24,7 +25,9 @@ export async function resolve(args: readonly string[]): Promise<number> {
     for (const instance of instances) say(question.json ? JSON.stringify(instance) : lineOf(instance));
     if (instances.length > 0) return 0;
     const why = update?.type === "absent" ? "does not know" : "lists no instance of";
-    process.stderr.write(`${registry?.name} ${why} ${printable(service)}\n`);
+    const near = nearest(service, (await registry?.services?.({ signal }).catch(() => [])) ?? []);
+    const hint = near === undefined || near === service ? "" : `, did you mean ${near}?`;
+    process.stderr.write(`${registry?.name} ${why} ${printable(`${service}${hint}`)}\n`);
     return EXIT.notFound;
   });
 }

@@ -14,6 +14,9 @@ export function openDns(path: string, url: URL): Discovery {
   if (domain === undefined || url.username !== "" || (tcp !== "true" && tcp !== "false")) {
     throw invalid(path, shownUrl(url.href), "dns://host:53/domain, with tcp=true if anything");
   }
+  if (domain === "" && (name === undefined || name.includes("{domain}"))) {
+    throw invalid(path, shownUrl(url.href), "dns://host:53/domain, with the domain whose names are asked for");
+  }
   return dns({
     ...{ server: url.host || undefined, domain: domain || undefined, type, name, protocol, tcp: tcp === "true" },
     port: port === undefined ? undefined : Number(port),

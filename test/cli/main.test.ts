@@ -32,6 +32,8 @@ describe("mcp-discovery", () => {
     for (const option of ["--prot", "--port=x", "--port=70000"]) {
       assert.equal((await ended("registry", option)).code, 2, option);
     }
+    const { err } = await ended("registry", "--port", "abc");
+    assert.equal(err, 'mcp-discovery registry: --port must be a port from 0 to 65535, got "abc" (INVALID_OPTION)\n');
   });
 
   it("ends with 1 where it may not or cannot listen", async () => {

@@ -54,6 +54,14 @@ describe("mcp-discovery compare", () => {
 });
 
 describe("mcp-discovery list", () => {
+  it("says which word is missing, or is one too many, and how it is used", async () => {
+    const usage = "Usage: mcp-discovery list URL [options] (INVALID_OPTION)\n";
+    assert.equal((await ended("list")).err, `mcp-discovery list: URL is missing. ${usage}`);
+    const { code, err } = await ended("list", urls[0], "orders");
+    assert.deepEqual([code, err], [2, `mcp-discovery list: "orders" is one word too many. ${usage}`]);
+    assert.match((await ended("list", "127.0.0.1:8761")).err, /did you mean "http:\/\/127\.0\.0\.1:8761"\?/);
+  });
+
   it("tells the names of services", async () => {
     assert.equal((await ended("list", urls[0])).out, "orders\n");
     assert.deepEqual(JSON.parse((await ended("list", urls[0], "--json")).out), ["orders"]);
@@ -73,7 +81,8 @@ describe("mcp-discovery resolve", () => {
 
   it("ends with 3 where there is none", async () => {
     const { code, out, err } = await ended("resolve", urls[0], "carts");
-    assert.deepEqual([code, out, /does not know carts/.test(err)], [3, "", true]);
+    assert.deepEqual([code, out, /does not know carts\n/.test(err)], [3, "", true]);
+    assert.match((await ended("resolve", urls[0], "ordrs")).err, /does not know ordrs, did you mean orders\?\n/);
   });
 
   it("prints no control characters, whatever a registry says", async () => {
