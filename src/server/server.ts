@@ -6,6 +6,7 @@ import { invalid, numberIn } from "../model/fields.js";
 import { hostPort } from "../model/instance.js";
 import { memoryRegistry } from "../registry/memory.js";
 import type { MemoryRegistryEvents } from "../registry/memory-events.js";
+import type { MemoryRegistry } from "../registry/memory-options.js";
 import { isRegistrar, type Registry } from "../registry/registry.js";
 import { systemClock, whileAwaited } from "../runtime/clock.js";
 import { Emitter } from "../runtime/emitter.js";
@@ -33,8 +34,12 @@ const MIN_KEY_LENGTH = 32;
 const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
 
 /** A registry that others reach over HTTP. It tells what its memory tells: instances that fail, recover or are in doubt. */
-export class RegistryServer extends Emitter<MemoryRegistryEvents> implements AsyncDisposable {
-  readonly registry: Registry;
+export class RegistryServer<R extends Registry = Registry>
+  extends Emitter<MemoryRegistryEvents>
+  implements AsyncDisposable
+{
+  /** What keeps the registrations: what was handed in, or the server's own {@link MemoryRegistry}. */
+  readonly registry: R;
   readonly #host: string;
   readonly #port: number;
   readonly #server: Server;
@@ -59,7 +64,8 @@ export class RegistryServer extends Emitter<MemoryRegistryEvents> implements Asy
     this.#own = registry === undefined;
     const checkHost = hostCheck("server.hostPolicy", options.hostPolicy ?? (isLocal ? "any" : "peer"));
     const probing = new Probing(probe, clock, isLocal);
-    this.registry = registry ?? memoryRegistry({ clock, probe: probing.connect, ...memoryOptionsIn(options) });
+    const own = (): Registry => memoryRegistry({ clock, probe: probing.connect, ...memoryOptionsIn(options) });
+    this.registry = (registry ?? own()) as R; // createRegistryServer() says which
     if (this.registry instanceof Emitter) this.#passOn(this.registry);
     const hosts = [...LOOPBACK_NAMES, host, ...(options.hosts ?? [])].map((name) => name.toLowerCase());
     const names = isLocal ? new Set(hosts) : undefined;
@@ -147,6 +153,13 @@ function refuse(error: Error & { readonly code?: string }, socket: Duplex): void
  *
  * @throws {DiscoveryError} `INVALID_OPTION` · `INSECURE_BIND` if it would be open to the network unasked
  */
+export function createRegistryServer(
+  options?: RegistryServerOptions & { readonly registry?: never },
+): RegistryServer<MemoryRegistry>;
+export function createRegistryServer<R extends Registry>(
+  options: RegistryServerOptions & { readonly registry: R },
+): RegistryServer<R>;
+export function createRegistryServer(options?: RegistryServerOptions): RegistryServer;
 export function createRegistryServer(options: RegistryServerOptions = {}): RegistryServer {
   return new RegistryServer(options);
 }

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, describe, it } from "vitest";
 import { http } from "../../src/adapters/http.js";
 import { defineInstance } from "../../src/model/instance.js";
+import { memoryRegistry } from "../../src/registry/memory.js";
 import { createRegistryServer } from "../../src/server/index.js";
 import { ManualClock } from "../../src/testing/index.js";
 
@@ -42,6 +43,15 @@ describe("a registry server whose instances fail", () => {
     assert.deepEqual(await listed(registry, signal), [instance.id]);
     assert.deepEqual(told, [`failed ${instance.id}`, `recovered ${instance.id}`]);
     assert.deepEqual(alarms, ["probe_failed 0"]);
+  });
+
+  it("lets suspects go at its own registry's word, or at that of the one it was handed", () => {
+    const own = createRegistryServer({ port: 0 });
+    const memory = memoryRegistry();
+    const handed = createRegistryServer({ port: 0, registry: memory });
+    opened.push(own, handed, memory);
+    assert.equal(own.registry.release("orders"), 0); // that it is typed is the point
+    assert.equal(handed.registry.release("orders"), 0);
   });
 
   it("says how often in its status", async () => {

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { networkInterfaces } from "node:os";
 import { afterEach, describe, it } from "vitest";
 import { http } from "../../src/adapters/http.js";
 import { defineInstance } from "../../src/model/instance.js";
@@ -148,15 +147,16 @@ describe("hostPolicy", () => {
     assert.equal((await get("/v1/services/orders/instances")).body.instances.length, 1);
   });
 
-  it("has this machine probed only for whoever registers from it", async (context) => {
-    const address = Object.values(networkInterfaces())
-      .flat()
-      .find((each) => each && !each.internal && each.family === "IPv4")?.address;
-    if (!address) return context.skip();
-    const { post } = await start({ host: "0.0.0.0", insecure: true, hostPolicy: "any" });
+  it("has this machine probed only for whoever registers from it", async () => {
+    const { post, server } = await start({ host: "0.0.0.0", insecure: true, hostPolicy: "any" });
     const fields = { service_name: "orders", host: "127.0.0.1", port: 8_080, health_check: {} };
     assert.equal((await post(fields)).status, 201);
-    const { status, body } = await post(fields, address);
+    const far = await startBackend((request, response) => {
+      Object.defineProperty(request.socket, "remoteAddress", { value: "203.0.113.7" }); // from another machine
+      server.handle(request, response);
+    });
+    opened.push(far);
+    const { status, body } = await post(fields, `http://127.0.0.1:${far.port}`);
     assert.deepEqual([status, body.field], [422, "health_check"]);
   });
 
@@ -175,14 +175,14 @@ async function start(options: RegistryServerOptions = {}) {
   const server = createRegistryServer({ port: 0, clock, registry, ...options });
   opened.push(registry, server);
   const url = (await server.listen()).replace("0.0.0.0", "127.0.0.1");
-  const send = async (path: string, init?: RequestInit, host = "127.0.0.1") => {
-    const answer = await fetch(`${url.replace("127.0.0.1", host)}${path}`, init);
+  const send = async (path: string, init?: RequestInit, origin = url) => {
+    const answer = await fetch(`${origin}${path}`, init);
     // biome-ignore lint/suspicious/noExplicitAny: answers are looked into as they come
     return { status: answer.status, body: (await answer.json()) as any };
   };
   const headers = { "content-type": "application/json" };
-  const post = (fields: object, host?: string) =>
-    send("/v1/register", { method: "POST", headers, body: JSON.stringify(fields) }, host);
+  const post = (fields: object, origin?: string) =>
+    send("/v1/register", { method: "POST", headers, body: JSON.stringify(fields) }, origin);
   /** Lets time pass, and sockets keep up with it, until something is so. */
   const until = async (isSo: () => boolean): Promise<void> => {
     for (let round = 0; round < 2_000 && !isSo(); round++) {
