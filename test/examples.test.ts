@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pass } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { createResolver } from "../src/index.js";
 import { createRegistryServer } from "../src/server/index.js";
@@ -19,7 +20,7 @@ beforeAll(() => {
   execFileSync("node", [".ci/ready.mjs"], { cwd: ROOT });
   mkdirSync(join(scratch, "node_modules"));
   symlinkSync(ROOT, join(scratch, "node_modules", "mcp-discovery"));
-  for (const name of ["express", "fastify", "hono", "@hono"])
+  for (const name of ["express", "fastify", "hono", "@hono", "undici"])
     symlinkSync(join(ROOT, "node_modules", name), join(scratch, "node_modules", name));
 });
 afterAll(() => {
@@ -88,6 +89,21 @@ describe("examples/03-custom-balancer", () => {
   });
 });
 
+describe("the guide", () => {
+  it("shows only code that runs", async () => {
+    const registry = createRegistryServer({ port: 0 });
+    const url = await registry.listen();
+    const blocks = readFileSync(join(ROOT, "docs/guide.md"), "utf8").matchAll(/```js\n(.*?)```/gs);
+    const bodies = [...blocks].map(([, code = ""]) => `await (async () => {\n${code.replace("8761", "0")}})();`);
+    assert.ok(bodies.length >= 3);
+    const file = join(scratch, "guide.mjs");
+    writeFileSync(file, `${guideStage(url)}\n${bodies.join("\n")}\nconsole.log("all of it ran");\nprocess.exit(0);\n`);
+    const { stdout } = await promisify(execFile)("node", [file], { encoding: "utf8", timeout: 15_000 });
+    assert.equal(stdout, "all of it ran\n");
+    await registry.close();
+  });
+});
+
 describe("the README", () => {
   it("shows the very provider and consumer that run here", () => {
     const readme = readFileSync(join(ROOT, "README.md"), "utf8");
@@ -103,6 +119,24 @@ describe("the README", () => {
       assert.ok(scripts[name as string], name);
   });
 });
+
+/** What stands before each piece of code in the guide: a provider, a consumer, and the names it takes for granted. */
+function guideStage(url: string): string {
+  return `
+    import { once } from "node:events";
+    import { createServer } from "node:http";
+    import { Agent, interceptors } from "undici";
+    import { createAgent, createResolver } from "mcp-discovery";
+    import { createRegistryServer } from "mcp-discovery/server";
+    const backend = createServer((_request, response) => response.end()).listen(0, "127.0.0.1");
+    await once(backend, "listening");
+    await createAgent({ registry: "${url}", service: "orders", port: backend.address().port }).start();
+    const resolver = createResolver({ registry: "${url}" });
+    const orders = resolver.service("orders");
+    await orders.ready({ instances: 1 });
+    const talkTo = async (host, port) => fetch("http://" + host + ":" + port);
+    const page = () => {};`;
+}
 
 function run(args: string[]): ChildProcess {
   const child = spawn("node", args, { stdio: ["ignore", "pipe", "inherit"] });
