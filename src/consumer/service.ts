@@ -138,13 +138,13 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
    * `counts` · `NO_MATCH`: the filters leave nobody · `OVERLOADED`: all are at `maxInFlight` · `UNAVAILABLE`: no
    * registry has answered yet · `CLOSED`
    */
-  async pick(options: PickOptions = {}): Promise<Selection> {
-    const endpoint = this.choose(options) ?? (await this.chooseEventually(options, options.signal));
+  async pick(options?: PickOptions): Promise<Selection> {
+    const endpoint = this.choose(options) ?? (await this.chooseEventually(options, options?.signal));
     return new Selection(endpoint, this.#settings.clock);
   }
 
   /** As `pick()`, but without waiting for anything. @throws {DiscoveryError} as `pick()` */
-  pickNow(options: PickOptions = {}): Selection {
+  pickNow(options?: PickOptions): Selection {
     const endpoint = this.choose(options);
     if (endpoint) return new Selection(endpoint, this.#settings.clock);
     this.resume();
