@@ -82,7 +82,7 @@ export type { RoutingOptions } from "./consumer/routing.js";
 export type { Selection } from "./consumer/selection.js";
 export type { Service } from "./consumer/service.js";
 export type { ServiceEvents } from "./consumer/service-events.js";
-export type { PickOptions } from "./consumer/service-settings.js";
+export type { PickOptions, ReadyOptions } from "./consumer/service-settings.js";
 export type { Expectation, Shadow, ShadowReport } from "./consumer/shadow.js";
 export type { Probe } from "./consumer/suspicion.js";
 export type { EjectionCause, EjectionOptions } from "./endpoint/ejection.js";

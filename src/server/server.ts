@@ -149,16 +149,18 @@ function refuse(error: Error & { readonly code?: string }, socket: Duplex): void
 }
 
 /**
- * Makes a registry server; it does nothing before `listen()`.
+ * Makes a registry server; it does nothing before `listen()`. Without a `registry` it makes a memory of its own.
  *
  * @throws {DiscoveryError} `INVALID_OPTION` · `INSECURE_BIND` if it would be open to the network unasked
  */
 export function createRegistryServer(
   options?: RegistryServerOptions & { readonly registry?: never },
 ): RegistryServer<MemoryRegistry>;
+/** The same in front of a registry that somebody else made. */
 export function createRegistryServer<R extends Registry>(
   options: RegistryServerOptions & { readonly registry: R },
 ): RegistryServer<R>;
+/** The same where options do not say which. */
 export function createRegistryServer(options?: RegistryServerOptions): RegistryServer;
 export function createRegistryServer(options: RegistryServerOptions = {}): RegistryServer {
   return new RegistryServer(options);
