@@ -33,15 +33,17 @@ export interface Doubt {
   evidence: Evidence | undefined;
   /** The registry, asked anew, has said the same again. */
   confirmed: boolean;
+  /** The registry does not name it because it began anew, not because it saw it go: while it warms up that proves nothing. */
+  forgot: boolean;
 }
 
-export function newDoubt(instance: ServiceInstance, now: number): Doubt {
-  return { instance, since: now, until: now + patience(instance), evidence: undefined, confirmed: false };
+export function newDoubt(instance: ServiceInstance, forgot: boolean, now: number): Doubt {
+  return { instance, since: now, until: now + patience(instance), evidence: undefined, confirmed: false, forgot };
 }
 
 /** Begins the doubt anew: what was found out before no longer counts. */
 export function renewDoubt(doubt: Doubt, now: number): void {
-  Object.assign(doubt, newDoubt(doubt.instance, now));
+  Object.assign(doubt, newDoubt(doubt.instance, doubt.forgot, now));
 }
 
 /**

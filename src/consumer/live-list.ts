@@ -86,9 +86,9 @@ export class LiveList {
     return this.#lastError;
   }
 
-  /** Those whose absence from the list proves nothing; undefined while the registry warms up: then nobody is doubted. */
-  get suspects(): ReadonlyMap<string, unknown> | undefined {
-    return this.#membership.warming ? undefined : this.#membership.doubted;
+  /** Those who rank below the listed: not whom a registry that warms up has forgotten, for that may be anybody. */
+  get suspects(): ReadonlyMap<string, unknown> {
+    return this.#membership.open;
   }
 
   /** Begins to keep the list up to date; it must not be running. */

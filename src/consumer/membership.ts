@@ -20,6 +20,16 @@ export interface MembershipChange {
   readonly gap: boolean;
 }
 
+/** How a loss is to be taken. */
+interface Loss {
+  /** Whoever is lost stays, however few they are. */
+  readonly kept: boolean;
+  /** The registry may never have known them. */
+  readonly forgot: boolean;
+}
+
+const OBSERVED: Loss = { kept: false, forgot: false };
+
 const NOTHING: MembershipChange = { changed: false, gap: false };
 const CHANGED: MembershipChange = { changed: true, gap: false };
 const GAP: MembershipChange = { changed: false, gap: true };
@@ -29,7 +39,8 @@ const GAP: MembershipChange = { changed: false, gap: true };
  *
  * A registry that forgot (another epoch, still warming, a name it suddenly does not know) adds and updates; it never
  * removes. A registry that suddenly takes most of a service away is believed only where somebody decided it. Whoever is
- * kept against its word is doubted: until it is listed again, found dead, or its time is up.
+ * kept against its word is doubted: until it is listed again, found dead, or its time is up. While the registry warms up
+ * no doubt ends of whom it forgot; of whom it listed in this life of its own, and then no more, doubts end as ever.
  */
 export class Membership {
   readonly doubted = new Map<string, Doubt>();
@@ -53,6 +64,12 @@ export class Membership {
     const known = new Map(this.#told);
     for (const [id, { instance }] of this.doubted) known.set(id, instance);
     return known;
+  }
+
+  /** The doubts that can end now: all, but of those whom a registry forgot only once it has warmed up. */
+  get open(): ReadonlyMap<string, Doubt> {
+    if (!this.warming || this.doubted.size === 0) return this.doubted;
+    return new Map([...this.doubted].filter(([, { forgot }]) => !forgot));
   }
 
   /** Takes in one update. `now` is monotonic. */
@@ -86,8 +103,8 @@ export class Membership {
 
   /** The registry was asked for the list, and answered: who has been doubted for a while is doubted by that answer too. */
   confirm(now: number): MembershipChange {
-    if (this.warming || !this.#massLoss) return NOTHING;
-    for (const doubt of this.doubted.values()) doubt.confirmed ||= now - doubt.since >= this.#massLoss.confirmMs;
+    if (!this.#massLoss) return NOTHING;
+    for (const doubt of this.open.values()) doubt.confirmed ||= now - doubt.since >= this.#massLoss.confirmMs;
     return this.settle(now);
   }
 
@@ -101,10 +118,11 @@ export class Membership {
 
   /** Lets those go whose doubt is over. */
   settle(now: number): MembershipChange {
-    if (this.warming || this.doubted.size === 0) return NOTHING;
+    const { open } = this;
+    if (open.size === 0) return NOTHING;
     const othersListed = this.#anybodyListed();
     let changed = false;
-    for (const [id, doubt] of this.doubted) {
+    for (const [id, doubt] of open) {
       if (isOver(doubt, now, othersListed)) changed = this.doubted.delete(id) || changed;
       else if (now >= doubt.until) renewDoubt(doubt, now); // it lives, and there is nobody else
     }
@@ -114,10 +132,10 @@ export class Membership {
   #reset(update: RegistryUpdate & { type: "reset" }, now: number): MembershipChange {
     const first = this.state === "unknown";
     const warming = update.warming === true;
-    const forgot = !first && (warming || update.epoch !== this.epoch);
+    const began = !first && this.#beganAnew(update.epoch, warming);
     const listed = new Map(update.instances.map((instance) => [instance.id, instance]));
     const lost = [...this.#told.values()].filter((held) => isLost(held, listed.get(held.id)));
-    const doubted = this.#doubt(lost, forgot, now);
+    const doubted = this.#doubt(lost, { kept: began || (!first && warming), forgot: began }, now);
     const back = this.#believe(update.instances);
     const differs = applyUpdate(this.#told, update) !== undefined;
     const warmed = this.#hears(update.epoch, update.position, warming, now);
@@ -132,7 +150,7 @@ export class Membership {
     this.position = update.position;
     this.epoch = update.epoch ?? this.epoch;
     const lost = [...this.#unexplained(update.removed), ...this.#failedNow(update.upserted)];
-    const doubted = this.#doubt(lost, false, now);
+    const doubted = this.#doubt(lost, OBSERVED, now);
     let back = this.#believe(update.upserted);
     for (const { id, reason } of update.removed) {
       if (isDecision(reason) && this.doubted.delete(id)) back = true;
@@ -144,7 +162,8 @@ export class Membership {
   #absent(update: RegistryUpdate & { type: "absent" }, now: number): MembershipChange {
     const before = this.state;
     const warming = update.warming === true;
-    const doubted = this.#doubt([...this.#told.values()], true, now);
+    const forgot = this.#beganAnew(update.epoch, warming);
+    const doubted = this.#doubt([...this.#told.values()], { kept: true, forgot }, now);
     const differs = this.#told.size > 0;
     this.#told.clear();
     const warmed = this.#hears(update.epoch, undefined, warming, now);
@@ -157,20 +176,27 @@ export class Membership {
   #hears(epoch: string | undefined, position: Position | undefined, warming: boolean, now: number): boolean {
     const wasWarming = this.warming;
     const another = epoch !== this.epoch;
+    const began = this.#beganAnew(epoch, warming);
     this.epoch = epoch;
     this.position = position;
     this.warming = warming;
-    if (warming || wasWarming || another) this.#doubtAnew(now);
+    if (began) for (const doubt of this.doubted.values()) doubt.forgot = true; // whoever saw them go is no more
+    if (warming || wasWarming || began) this.#doubtAnew(now);
     return warming !== wasWarming || another; // which is news, even if nobody is listed
   }
 
+  /** Whether whoever speaks may know nothing of what was told before. Without an epoch nobody could tell a new life. */
+  #beganAnew(epoch: string | undefined, warming: boolean): boolean {
+    return epoch !== this.epoch || (warming && (!this.warming || epoch === undefined));
+  }
+
   /** Those whose loss cannot be believed stay. A registry that forgot proves nothing by what it does not list. */
-  #doubt(lost: readonly ServiceInstance[], forgot: boolean, now: number): boolean {
-    const missed = forgot ? lost.filter(({ status }) => status !== "draining") : lost.filter(isUsable);
-    if (missed.length === 0 || !(forgot || this.#isMassLoss(missed.length))) return false;
+  #doubt(lost: readonly ServiceInstance[], { kept, forgot }: Loss, now: number): boolean {
+    const missed = kept ? lost.filter(({ status }) => status !== "draining") : lost.filter(isUsable);
+    if (missed.length === 0 || !(kept || this.#isMassLoss(missed.length))) return false;
     for (const instance of missed) {
       if (this.doubted.has(instance.id)) continue;
-      this.doubted.set(instance.id, newDoubt(instance, now));
+      this.doubted.set(instance.id, newDoubt(instance, forgot, now));
       this.suspected++;
     }
     return true;
@@ -207,9 +233,9 @@ export class Membership {
     return false;
   }
 
-  /** While the registry warms up, and once more when it is warm, everyone in doubt gets a whole ttl. */
+  /** While the registry warms up, and once more when it is warm, everyone it forgot gets a whole ttl. */
   #doubtAnew(now: number): void {
-    for (const doubt of this.doubted.values()) renewDoubt(doubt, now);
+    for (const doubt of this.doubted.values()) if (doubt.forgot) renewDoubt(doubt, now);
   }
 }
 

@@ -136,14 +136,14 @@ export class Rotation implements EndpointWatcher {
   }
 
   /** Brings the endpoints in line with what the registry tells. */
-  setInstances(instances: readonly ServiceInstance[], suspects: ReadonlyMap<string, unknown> | undefined): void {
+  setInstances(instances: readonly ServiceInstance[], suspects: ReadonlyMap<string, unknown>): void {
     const now = this.#options.clock.now();
     if (instances.length > 0) this.#firstAt = Math.min(this.#firstAt, now);
     const left = reconcile(this.#endpoints, instances, now, this);
     this.#all = [...this.#endpoints.values()].sort((a, b) => byId(a.instance, b.instance));
     for (const endpoint of left) this.#outliers.forget(endpoint);
     for (const endpoint of this.#all) {
-      endpoint.suspect = suspects?.has(endpoint.instance.id) ?? false;
+      endpoint.suspect = suspects.has(endpoint.instance.id);
       if (endpoint.ejection.cause === undefined) this.#outliers.forget(endpoint); // a new life: its pause is over
     }
     this.refresh();

@@ -42,9 +42,9 @@ export class Suspicion {
   /** To be called whenever the membership may have changed. Free when nobody is doubted. */
   look(): void {
     this.#cancel();
-    const { doubted, warming } = this.#options.membership;
-    if (doubted.size === 0 || warming || this.#scope.signal.aborted) return;
-    for (const [id, { instance, evidence }] of doubted) {
+    const { open } = this.#options.membership;
+    if (open.size === 0 || this.#scope.signal.aborted) return;
+    for (const [id, { instance, evidence }] of open) {
       if (this.#knocking.size >= CONCURRENCY) break;
       if (evidence === undefined && !this.#knocking.has(id)) void this.#knock(instance);
     }
@@ -69,7 +69,7 @@ export class Suspicion {
   #dueAt(): number {
     const { confirmMs } = this.#options;
     let dueAt = Number.POSITIVE_INFINITY;
-    for (const { since, until, confirmed, evidence } of this.#options.membership.doubted.values()) {
+    for (const { since, until, confirmed, evidence } of this.#options.membership.open.values()) {
       dueAt = Math.min(dueAt, until);
       if (evidence === "refused" && !confirmed) dueAt = Math.min(dueAt, Math.max(since, this.#askedAt) + confirmMs);
     }
@@ -78,7 +78,7 @@ export class Suspicion {
 
   async #due(): Promise<void> {
     const { membership, ask, changed } = this.#options;
-    const asks = [...membership.doubted.values()].some(
+    const asks = [...membership.open.values()].some(
       ({ confirmed, evidence }) => evidence === "refused" && !confirmed,
     );
     if (asks) this.#askedAt = this.#scope.clock.now();

@@ -22,7 +22,7 @@ describe("keys, whoever goes", () => {
         const gone = instances[nth % count] as (typeof instances)[number];
         rotation.setInstances(
           instances.filter((instance) => instance !== gone),
-          undefined,
+          new Map(),
         );
         const after = owners(rotation);
         const others = before.filter((owner, index) => owner !== gone.id && owner !== after[index]).length;
@@ -67,7 +67,7 @@ function make(count: number, algorithm: "ring" | "maglev") {
     random: () => 0.5,
     events: { ejected: () => {}, readmitted: () => {}, panic: () => {}, left: () => {} },
   });
-  rotation.setInstances(instances, undefined);
+  rotation.setInstances(instances, new Map());
   return { clock, rotation, instances };
 }
 

@@ -145,6 +145,50 @@ describe("Membership", () => {
     assert.deepEqual(ports(members), []);
   });
 
+  it("lets those go in time whom a warming registry had listed itself, and then lost: it did not forget them", () => {
+    const losses: Record<string, RegistryUpdate> = {
+      observed: { ...removal([1, 2], "expired"), since: "f:1", position: "f:2", epoch: "f" } as RegistryUpdate,
+      "no longer listed": { type: "reset", instances: [], position: "f:2", epoch: "f", warming: true },
+      unknown: { type: "absent", epoch: "f", warming: true },
+    };
+    for (const [how, loss] of Object.entries(losses)) {
+      const members = knowing(2);
+      const listed = { instances: instances([1, 2]), position: "f:1", epoch: "f", warming: true };
+      members.apply({ type: "reset", ...listed }, 0);
+      members.apply(loss, 1_000);
+      members.found("orders@10.0.0.1:1", "refused", 1_100);
+      members.confirm(6_000);
+      assert.deepEqual(ports(members), [2], how);
+      members.settle(30_999);
+      assert.deepEqual(ports(members), [2], how);
+      members.settle(31_000);
+      assert.deepEqual([ports(members), members.warming], [[], true], how);
+    }
+  });
+
+  it("keeps apart what a warming registry saw go and what it forgot", () => {
+    const members = knowing(5);
+    members.apply({ type: "reset", instances: instances([1]), position: "f:1", epoch: "f", warming: true }, 0);
+    members.apply({ ...removal([1], "expired"), since: "f:1", position: "f:2", epoch: "f" } as RegistryUpdate, 1_000);
+    assert.deepEqual([members.doubted.size, [...members.open.keys()]], [5, ["orders@10.0.0.1:1"]]);
+    members.settle(200_000);
+    assert.deepEqual(ports(members), [2, 3, 4, 5]);
+  });
+
+  it("takes nobody's loss for seen once the registry that saw it has begun anew", () => {
+    for (const epoch of ["g", undefined]) {
+      const members = new Membership(MASS_LOSS);
+      members.apply({ type: "reset", instances: instances([1, 2]), position: "f:1", epoch: epoch && "f" }, 0);
+      members.apply({ type: "reset", instances: [], position: "f:2", epoch: epoch && "f" }, 1_000);
+      members.found("orders@10.0.0.1:1", "refused", 1_100);
+      members.apply({ type: "reset", instances: [], position: "g:1", epoch, warming: true }, 2_000);
+      members.apply({ type: "reset", instances: [], position: "g:1", epoch, warming: true }, 3_000);
+      members.confirm(20_000);
+      members.settle(100_000);
+      assert.deepEqual(ports(members), [1, 2], String(epoch));
+    }
+  });
+
   it("doubts whoever a registry of another life does not list, be it only one", () => {
     const members = knowing(5);
     members.apply({ type: "reset", instances: instances([1, 2, 3, 4]), position: "f:1", epoch: "f" }, 0);

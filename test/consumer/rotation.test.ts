@@ -134,7 +134,7 @@ describe("a rotation", () => {
     const { clock, rotation, instances } = make(3, [], { slowStartMs: 10_000 });
     await clock.advance(1_000);
     const added = defineInstance({ service: "orders", host: "127.0.0.1", port: 4_000 });
-    rotation.setInstances([...instances, added], undefined);
+    rotation.setInstances([...instances, added], new Map());
     assert.equal(rotation.all[3]?.weight, 0.1);
     rotation.park(true);
     await clock.advance(5_000);
@@ -282,7 +282,7 @@ function make(count: number, statuses: readonly InstanceStatus[] = [], routing: 
   const instances = Array.from({ length: count }, (_, index) =>
     defineInstance({ service: "orders", host: "127.0.0.1", port: 3_000 + index, status: statuses[index] ?? "healthy" }),
   );
-  rotation.setInstances(instances, undefined);
+  rotation.setInstances(instances, new Map());
   return { clock, rotation, events, instances };
 }
 

@@ -86,6 +86,22 @@ describe("a service, where its parts meet", () => {
     assert.deepEqual(orders.snapshot.suspects, []);
   });
 
+  it("lets the last one go that died while its registry still warmed up, polled or watched", async () => {
+    for (const polled of [true, false]) {
+      const clock = new ManualClock();
+      const memory = memoryRegistry({ clock, warmingMs: 60_000 });
+      const registry = polled ? polling(memory, { clock, intervalMs: 1_000 }) : memory;
+      const resolver = createResolver({ registry, clock, random: () => 0.5, probe: async () => "refused" });
+      opened.push(resolver, memory);
+      const orders = resolver.service("orders");
+      await memory.register(defineInstance(one(1)), { ttlMs: 3_000, signal: new AbortController().signal });
+      await clock.advance(5_000); // its lease ran out a second ago at the latest
+      assert.deepEqual([orders.instances().length, orders.snapshot.suspects.length], [1, 1]);
+      await clock.advance(7_000);
+      assert.deepEqual([orders.instances().length, orders.snapshot.warming], [0, true], `polled: ${polled}`);
+    }
+  });
+
   it("notices that a registry it polls has warmed up", async () => {
     const clock = new ManualClock();
     const memory = memoryRegistry({ clock, warmingMs: 5_000 });
