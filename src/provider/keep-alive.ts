@@ -77,7 +77,7 @@ class KeepAlive {
     this.#entries.add(entry);
     if (hurried || !this.#halt) this.#restart(this.#intervalMs() * this.#random()); // a fleet deployed at once must not beat at once
     if (this.#entries.size === 1)
-      this.#sleepless = onWake(this.#clock, () => this.#restart(WAKE_SPREAD_MS * this.#random()));
+      this.#sleepless = onWake(this.#clock, () => this.#restart(WAKE_SPREAD_MS * this.#random(), true));
     return () => this.#drop(entry);
   }
 
@@ -89,10 +89,11 @@ class KeepAlive {
     this.#halt = undefined;
   }
 
-  #restart(pauseMs: number): void {
+  /** @param woke a fleet that woke at once has just beaten within one second: its next beats are spread over an interval */
+  #restart(pauseMs: number, woke = false): void {
     this.#halt?.abort();
     this.#halt = new AbortController();
-    void this.#beat(pauseMs, this.#halt.signal);
+    void this.#beat(pauseMs, woke, this.#halt.signal);
   }
 
   #intervalMs(): number {
@@ -102,9 +103,10 @@ class KeepAlive {
   }
 
   /** Never rejects: a timer of ours must not end anybody's process. */
-  async #beat(firstMs: number, signal: AbortSignal): Promise<void> {
+  async #beat(firstMs: number, woke: boolean, signal: AbortSignal): Promise<void> {
     let misses = 0;
     let pauseMs = firstMs;
+    let isSpread = !woke;
     while (!signal.aborted) {
       await this.#clock.sleep(pauseMs, signal).catch(() => {});
       if (signal.aborted) return;
@@ -114,6 +116,8 @@ class KeepAlive {
       const tookMs = this.#clock.now() - sentAt; // a registry that stood still answers all at once: keep apart
       const calmMs = Math.max(0, intervalMs * (1 - JITTER * this.#random()) - tookMs);
       pauseMs = misses === 0 ? calmMs : backoff({ ...AFTER_MISS, capMs: intervalMs }, misses, this.#random);
+      if (!isSpread) pauseMs *= this.#random();
+      isSpread = true;
     }
   }
 

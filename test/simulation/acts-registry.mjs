@@ -5,6 +5,14 @@ import { REGISTRY, WARMING_MS } from "./nodes.mjs";
 
 /** A connection that is swallowed costs its caller this long, in milliseconds, before it counts as failed. */
 const SWALLOWED_MS = 3_000;
+/** A lease ends this much after its ttl at the latest, in milliseconds; of a small service one within so many (R-1, R-4). */
+const SWEEP_MS = 1_000;
+const EXPIRING_MS = 10_000;
+/**
+ * A consumer asks for a list again five seconds after the first word against somebody, in milliseconds; once more where
+ * the watch was faster than that answer; and a moment passes.
+ */
+const REPEATED_MS = 11_000;
 /** Whatever was so for this long, in milliseconds, is on the disk: a writing follows a change within a second. */
 const WRITTEN_MS = 1_500;
 
@@ -18,6 +26,37 @@ export async function registryEmpty(world, dice) {
   world.registry.boot();
   for (const provider of world.providers) seenAgain(world, provider, answer === "swallows" ? SWALLOWED_MS : 0, "P-1");
   await world.sleep(world.beatMs + 6_000);
+}
+
+/**
+ * Everybody dies while the registry, which is young, still warms up: it saw them, so it did not forget them, and
+ * consumers believe it as soon as nobody listens there and it has repeated itself.
+ */
+export async function everybodyDiesWhileWarming(world, dice) {
+  const { registry, providers, consumers, ttlMs, slowness, checks } = world;
+  registry.crash("refuses");
+  registry.boot();
+  await world.sleep(world.beatMs + 6_000 * slowness);
+  const most = Math.max(...world.serviceNames.map((name) => listedOf(checks, name)));
+  checks.disturbed();
+  for (const provider of providers) if (provider.isUp) provider.kill();
+  const expiredMs = ttlMs + SWEEP_MS + (most - 1) * EXPIRING_MS; // of each service one at a time (R-4)
+  const goneMs = (expiredMs + REPEATED_MS) * slowness;
+  for (const { host, views, process } of most < 3 ? consumers : []) {
+    checks.expect(
+      goneMs,
+      "C-3",
+      `${host} still knows somebody, though all are dead and the registry said so twice`,
+      () => {
+        return !process.isRunning || views.every(({ snapshot }) => snapshot.instances.length === 0);
+      },
+    );
+  }
+  await world.sleep(goneMs + dice.between(0, ttlMs));
+}
+
+function listedOf({ registry }, service) {
+  return [...registry.listed.values()].filter(({ instance }) => instance.service === service).length;
 }
 
 /** Consumers are cut off while the registry restarts and warms up: they come back with positions of an earlier epoch. */

@@ -1,5 +1,7 @@
 import { machineSleeps, wallsStep } from "./acts-clocks.mjs";
+import { consumerColdStart, consumerRestarts } from "./acts-consumers.mjs";
 import {
+  everybodyDiesWhileWarming,
   registryCutOff,
   registryEmpty,
   registryEmptyUnseen,
@@ -36,11 +38,13 @@ export const ACTS = [
   { name: "rolling-restart", weight: 2, play: rollingRestart },
   { name: "rolling-restart-without-registry", weight: 1, play: rollingRestartWithoutRegistry },
   { name: "consumer-restarts", weight: 1, play: consumerRestarts },
+  { name: "consumer-cold-start", weight: 2, play: consumerColdStart },
   { name: "walls-step", weight: 1, play: wallsStep },
   { name: "machine-sleeps", weight: 2, play: machineSleeps },
   { name: "registry-lies", weight: 5, play: registryLies },
   { name: "registry-cut-off", weight: 2, play: registryCutOff },
   { name: "everybody-dies", weight: 1, play: everybodyDies },
+  { name: "everybody-dies-while-warming", weight: 1, play: everybodyDiesWhileWarming },
   { name: "leaves-soon", weight: 1, play: leavesSoon },
   { name: "slow-changes", weight: 1, play: slowChanges },
   { name: "everything", weight: 2, play: everything },
@@ -198,18 +202,6 @@ async function rollingRestartWithoutRegistry(world, dice) {
   await world.sleep(dice.between(0, 10_000));
   world.registry.boot();
   await rolling;
-}
-
-async function consumerRestarts(world, dice) {
-  const consumer = dice.oneOf(world.consumers);
-  if (dice.chance(0.5)) {
-    world.note(`${consumer.host} is paused`);
-    world.network.count("consumer pause");
-    consumer.process.pause();
-    await world.sleep(dice.between(100, 2 * world.ttlMs));
-    consumer.process.resume();
-  }
-  if (dice.chance(0.5)) consumer.start();
 }
 
 /** Several at once. */

@@ -1,5 +1,11 @@
 import { keyOf } from "./registry-view.mjs";
 
+/** A list that nobody has confirmed for this long, in milliseconds, says so: the library's default. */
+const STALE_MS = 60_000;
+/** A list on a disk that is older than this, in milliseconds, is of no use. */
+const DAY_MS = 24 * 3_600_000;
+/** What a timer may be late by, in milliseconds, also after a pause. */
+const LATE_MS = 1_000;
 /** A registry's word against somebody counts as repeated after this, in milliseconds: the library's default. */
 const CONFIRM_MS = 5_000;
 const PICKABLE = new Set(["healthy", "unstable", "draining", "failed"]);
@@ -17,6 +23,8 @@ export class ConsumerView {
   /** Since when each is kept against the registry's word. */
   #doubtedAt = new Map();
   #heard = 0;
+  #heardAt;
+  #changedAt = 0;
   #isSpokenTo = false;
 
   constructor(world, checks, node, service) {
@@ -26,6 +34,7 @@ export class ConsumerView {
     this.#service = service;
     this.process = node.process;
     this.#snapshot = service.snapshot;
+    this.#heardAt = this.process.clock.now();
   }
 
   get #name() {
@@ -36,9 +45,23 @@ export class ConsumerView {
     return this.#service.snapshot.suspects.length > 0;
   }
 
+  get name() {
+    return this.#service.name;
+  }
+
+  get snapshot() {
+    return this.#service.snapshot;
+  }
+
+  /** When what it shows last changed. */
+  get changedAt() {
+    return this.#changedAt;
+  }
+
   /** C-1: whoever knows somebody can always pick somebody. */
   pick() {
     const { instances } = this.#service.snapshot;
+    this.#saysIfStale();
     try {
       const selection = this.#service.pickNow();
       const { id } = selection.instance;
@@ -55,8 +78,11 @@ export class ConsumerView {
     const { snapshot } = this.#service;
     this.#isSpokenTo = this.process.heard !== this.#heard;
     this.#heard = this.process.heard;
+    if (this.#isSpokenTo) this.#heardAt = this.process.clock.now();
     if (snapshot === this.#snapshot) return;
     this.#snapshot = snapshot;
+    this.#changedAt = this.#world.now;
+    this.#saysWhence(snapshot);
     this.#doubts(snapshot);
     const shown = new Set();
     const addresses = new Set();
@@ -80,11 +106,12 @@ export class ConsumerView {
 
   /** The same as the registry's own list, and nothing in doubt. */
   mustAgree(act, registry) {
-    const { instances, suspects, warming, stale, epoch } = this.#service.snapshot;
+    const { instances, suspects, warming, stale, epoch, source, ageMs } = this.#service.snapshot;
     const fail = (text) => this.#checks.fail("L-4", `${act}: ${this.#name} ${text}`);
     const mine = [...registry.listed.values()].filter(({ instance }) => instance.service === this.#service.name);
     if (suspects.length > 0) fail(`still doubts ${suspects}`);
     if (warming || stale) fail(`still thinks the registry ${warming ? "warms up" : "is away"}`);
+    if (source !== "registry" || ageMs !== undefined) fail(`still says that its list is from ${source}`);
     if (epoch !== registry.memory.epoch) fail(`still lives in epoch ${epoch}`);
     if (instances.length !== mine.length) fail(`sees ${instances.length} of ${mine.length}`);
     for (const { instance } of mine) {
@@ -93,6 +120,25 @@ export class ConsumerView {
       else if (seen.weight !== instance.weight || seen.status !== instance.status)
         fail(`sees ${instance.id} as it was`);
     }
+  }
+
+  /** C-12: a list says where it is from; one from a disk is not confirmed, and no older than a day. */
+  #saysWhence({ source, stale, ageMs, instances }) {
+    const fail = (text) => this.#checks.fail("C-12", `${this.#name} ${text}`);
+    if (source === "disk" && !(stale && ageMs >= 0 && ageMs <= DAY_MS))
+      fail(`shows a list from disk as ${stale ? "stale" : "confirmed"}, ${ageMs} ms old`);
+    if (source !== "disk" && instances.length > 0 && this.process.heard === 0)
+      fail("shows as the registry's what that never told");
+  }
+
+  /** C-12: a list that nobody has confirmed for a minute says so. */
+  #saysIfStale() {
+    const { stale, instances } = this.#service.snapshot;
+    const { clock, resumedAt } = this.process;
+    if (stale || instances.length === 0 || this.#world.now - resumedAt < LATE_MS) return;
+    const silentMs = clock.now() - this.#heardAt;
+    if (silentMs <= STALE_MS + LATE_MS) return;
+    this.#checks.fail("C-12", `${this.#name} calls its list fresh after ${silentMs.toFixed(0)} ms of silence`);
   }
 
   #mine() {

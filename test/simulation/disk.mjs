@@ -15,14 +15,15 @@ export function cutPower(folder, share) {
   }
 }
 
-/** One byte of a file turns into another. False if there is no such file. */
-export function corrupt(path, share) {
-  const file = files.get(path);
-  if (!file) return false;
-  const bytes = Buffer.from(file.bytes);
-  bytes[Math.floor(share * (bytes.length - 1))] ^= 1;
-  files.set(path, { bytes, synced: bytes });
-  return true;
+/** In every file whose path begins so, one byte turns into another. False if there is no such file. */
+export function corrupt(beginning, share) {
+  const paths = [...files.keys()].filter((path) => path.startsWith(beginning));
+  for (const path of paths) {
+    const bytes = Buffer.from(files.get(path).bytes);
+    bytes[Math.floor(share * (bytes.length - 1))] ^= 1;
+    files.set(path, { bytes, synced: bytes });
+  }
+  return paths.length > 0;
 }
 
 /** Everything below a folder is gone. */
@@ -37,8 +38,8 @@ export function openSync(path) {
   return handles;
 }
 
-export function fstatSync() {
-  return { uid: process.getuid?.() ?? 0, mode: 0o600 };
+export function fstatSync(handle) {
+  return statOf(opened.get(handle));
 }
 
 export function readFileSync(handle) {
@@ -49,7 +50,8 @@ export function closeSync(handle) {
   opened.delete(handle);
 }
 
-export async function open(path) {
+export async function open(path, flags) {
+  if (flags === "r") return reading(path);
   const file = { bytes: Buffer.alloc(0), synced: undefined };
   files.set(path, file);
   return {
@@ -75,6 +77,20 @@ export async function rm(path) {
 }
 
 export async function mkdir() {}
+
+function reading(path) {
+  const file = files.get(path);
+  if (!file) throw missing(path);
+  return {
+    stat: async () => statOf(file),
+    readFile: async (encoding) => file.bytes.toString(encoding),
+    async close() {},
+  };
+}
+
+function statOf({ bytes }) {
+  return { uid: process.getuid?.() ?? 0, mode: 0o600, size: bytes.length };
+}
 
 function missing(path) {
   return Object.assign(new Error(`ENOENT: no such file, ${path}`), { code: "ENOENT" });

@@ -1,3 +1,5 @@
+import { DISK_AND_CLOCK_MUTANTS } from "./mutants-disks-clocks.mjs";
+
 /**
  * Ways to break the library, each of which a checker must notice within 200 short worlds. `find` stands exactly once in
  * the built `file`: a mutant that no longer applies is an error, not a pass.
@@ -42,8 +44,8 @@ export const MUTANTS = [
   {
     name: "warming ignored",
     file: "consumer/membership.js",
-    find: "!first && (warming || update.epoch !== this.epoch)",
-    replace: "false",
+    find: "{ kept: began || (!first && warming), forgot: began }",
+    replace: "OBSERVED",
     why: "the list of a registry that has just begun is taken for the truth (R-3)",
     weights: { "registry-empty": 1 },
   },
@@ -115,8 +117,8 @@ export const MUTANTS = [
   {
     name: "another epoch is taken for a change",
     file: "consumer/membership.js",
-    find: "(warming || update.epoch !== this.epoch)",
-    replace: "warming",
+    find: "return epoch !== this.epoch || (warming",
+    replace: "return (warming",
     why: "a consumer that missed the warming drops whoever is not back yet (R-3)",
     weights: { "registry-empty-unseen": 1 },
   },
@@ -201,28 +203,13 @@ export const MUTANTS = [
     weights: { "everybody-dies": 1 },
   },
   {
-    name: "leases on disk are forgotten",
-    file: "registry/memory.js",
-    find: "this.#restore(saved);",
-    replace: ";",
-    why: "a restart with a disk must forget nobody (S-1)",
-    weights: { "registry-from-disk": 1 },
-  },
-  {
-    name: "a snapshot is not flushed",
-    file: "registry/snapshot-file.js",
-    find: "await file.sync();",
-    replace: "",
-    why: "a power cut leaves a new name with half a file behind it (S-1)",
-    weights: { "registry-from-disk": 1 },
-  },
-  {
-    name: "a snapshot's checksum is not looked at",
-    file: "registry/snapshot-file.js",
-    find: 'trailer["sha256"] !== createHash("sha256").update(body).digest("hex")',
-    replace: "false",
-    why: "what a disk has spoilt is told as the truth (S-1)",
-    weights: { "registry-from-disk": 1 },
+    name: "what a young registry saw go is frozen too",
+    file: "consumer/membership.js",
+    find: "filter(([, { forgot }]) => !forgot)",
+    replace: "filter(() => false)",
+    why: "whoever dies in the first minute of a registry is called for a minute (C-3)",
+    weights: { "everybody-dies-while-warming": 1 },
+    profile: { providers: 1, ttlMs: 9_000 },
   },
   {
     name: "all leases may end at once",
@@ -241,4 +228,5 @@ export const MUTANTS = [
     weights: { "everybody-dies": 1 },
     profile: { providers: 12, ttlMs: 9_000 },
   },
+  ...DISK_AND_CLOCK_MUTANTS,
 ];

@@ -91,6 +91,7 @@ export class Network {
   /** Opens a connection and sends one request; `client` hears of the answer. */
   open(process, host, request, client) {
     const exchange = new Exchange(this, process, host, request, client);
+    process.sentAt.set(exchange.name.split("?", 1)[0], this.#world.now);
     exchange.send();
     if (this.#dice.chance(this.weather.duplicate)) {
       this.count("duplicate");

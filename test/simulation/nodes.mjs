@@ -1,5 +1,5 @@
 import { carrierOf } from "./carrier.mjs";
-import { cutPower, wipe } from "./disk.mjs";
+import { corrupt, cutPower, wipe } from "./disk.mjs";
 import { lied } from "./lies.mjs";
 import { Process } from "./process.mjs";
 
@@ -51,7 +51,7 @@ export class RegistryNode {
   }
 
   get #folder() {
-    return `/${this.#world.seed}/`;
+    return `/${this.#world.seed}/${REGISTRY}/`;
   }
 
   /** Where it keeps its leases, in worlds that have a disk. */
@@ -207,7 +207,8 @@ export class ProviderNode {
 /** A consumer: picks now and then, from each service. */
 export class ConsumerNode {
   process;
-  services = [];
+  /** Each of its services, as a view that holds it against the truth. */
+  views = [];
   #world;
   #lives = 0;
 
@@ -216,11 +217,31 @@ export class ConsumerNode {
     this.host = `c${index}`;
   }
 
-  start() {
-    const { library, scheduler, checks, serviceNames, refreshMs } = this.#world;
+  /** Where it keeps its lists, in worlds that have such folders. */
+  get #folder() {
+    return `/${this.#world.seed}/${this.host}/`;
+  }
+
+  /** Ends without a word; what it had not flushed may be torn. */
+  losesPower(share) {
+    this.#world.note(`${this.host} loses power`);
+    this.process.kill();
+    cutPower(this.#folder, share);
+  }
+
+  /** A byte of each of its lists changes. False if there are none. */
+  spoils(share) {
+    return corrupt(this.#folder, share);
+  }
+
+  /** @param laterMs by how much its machine's wall clock has gone ahead meanwhile */
+  start(laterMs = 0) {
+    const { library, scheduler, checks, serviceNames, refreshMs, hasShelves } = this.#world;
+    const wallOffMs = (this.process?.wallOffMs ?? 0) + laterMs;
     this.process?.kill();
     const process = new Process(scheduler, this.host, library.sleepOn, this.#world.rateOf(this.host));
     const dice = this.#world.dice(`${this.host}/${++this.#lives}`);
+    process.wallOffMs = wallOffMs;
     this.process = process;
     const resolver = library.createResolver({
       registry: registryFor(this.#world, process),
@@ -228,8 +249,9 @@ export class ConsumerNode {
       random: dice.fraction,
       refreshMs,
       probe: async ({ host }) => this.#world.network.knock(this.host, host),
+      ...(hasShelves ? { snapshotDir: this.#folder } : {}),
     });
-    this.services = serviceNames.map((name) => checks.consumes(this, resolver.service(name)));
+    this.views = serviceNames.map((name) => checks.consumes(this, resolver.service(name)));
     this.#pickSoon(process, dice);
     this.#world.note(`${this.host} starts`);
   }
@@ -237,7 +259,7 @@ export class ConsumerNode {
   #pickSoon(process, dice) {
     if (!process.isAlive) return;
     const run = () => {
-      for (const each of this.services) this.#world.checks.picks(each);
+      for (const each of this.views) this.#world.checks.picks(each);
       this.#pickSoon(process, dice);
     };
     this.#world.scheduler.after(dice.between(100, 4_000), () =>

@@ -20,10 +20,14 @@ export class Process {
   resumedAt = Number.NEGATIVE_INFINITY;
   /** By how much its machine's wall clock is wrong, in milliseconds. */
   wallOffMs = 0;
+  /** When that was last set. */
+  wallSetAt = Number.NEGATIVE_INFINITY;
   /** How long its monotonic clock has stood still, because its machine slept. */
   asleepMs = 0;
   /** How many messages it has received. */
   heard = 0;
+  /** When it last sent each kind of request, by method and path. */
+  sentAt = new Map();
   #scheduler;
   #held = [];
   #pausedAt = 0;
@@ -50,6 +54,11 @@ export class Process {
   /** The same as its own clock counts it. */
   get ownMs() {
     return this.awakeMs * this.rate;
+  }
+
+  /** How long it has been standing still this time. */
+  get sleepsForMs() {
+    return this.isPaused ? this.#scheduler.now - this.#pausedAt : 0;
   }
 
   /** How long its monotonic clock has stood still by now. */

@@ -9,8 +9,8 @@ const PAUSE_COST_MS = 1_500;
 const WINDOW_MS = 100;
 /** Fewer providers than this are no fleet. */
 const CROWD = 50;
-/** A fleet that is started by one command registers at once; its beats are counted after that, in milliseconds. */
-const BOOT_MS = 2_000;
+/** A fleet that is told something at one instant speaks at once; its beats are counted after that, in milliseconds. */
+const COMMAND_MS = 2_000;
 
 /** So many leases of a service may end within so many milliseconds without evidence, or one. */
 const EXPIRING_SHARE = 0.15;
@@ -83,8 +83,8 @@ export class RegistryView {
 
   /** A request has reached the server. P-2: a fleet must not come all at once. */
   asked({ process }) {
-    const { now, providers, beatMs, revivedAt } = this.#world; // a crowd's clocks are right
-    if (providers.length < CROWD || process.owner === undefined || now - revivedAt < BOOT_MS) return;
+    const { now, providers, beatMs, commandedAt } = this.#world; // a crowd's clocks are right
+    if (providers.length < CROWD || process.owner === undefined || now - commandedAt < COMMAND_MS) return;
     if (now - this.#node.process.resumedAt < WINDOW_MS) return; // what its kernel had kept
     const recent = this.#recent;
     recent.push(now);

@@ -16,6 +16,8 @@ const CROWD = { providers: 120, hours: 0.05, ttlMs: 9_000 };
 
 /** The share of worlds in which the registry keeps its leases on a disk. */
 const DISKS = 0.4;
+/** The share of worlds in which consumers keep their lists on a disk. */
+const SHELVES = 0.5;
 /** The share of worlds in which the monotonic clock of one host runs at half the speed, or at twice. */
 const ODD_CLOCKS = 0.08;
 
@@ -45,8 +47,8 @@ export class World {
   #halt = new AbortController();
   #odd;
   #revival;
-  /** When many providers were last started by one command. */
-  revivedAt = 0;
+  /** When many providers were last told the same at one instant: to start, or what the time is. */
+  commandedAt = 0;
 
   /** @param {Profile} profile */
   constructor(library, seed, profile = {}) {
@@ -67,6 +69,7 @@ export class World {
     this.beatMs = (this.slowness * this.ttlMs) / 3;
     this.refreshMs = (this.ttlMs / 3) * dice.oneOf([0.5, 1, 3]);
     this.hasDisk = !isCrowd && dice.chance(DISKS);
+    this.hasShelves = !isCrowd && this.dice("shelves").chance(SHELVES);
     this.serviceNames = dice.chance(0.3) ? ["orders", "stock"] : ["orders"];
     this.registry = new RegistryNode(this);
     this.providers = [];
@@ -157,7 +160,7 @@ export class World {
 
   /** Whoever is dead begins a new life: else a world would die out. */
   #reviveAll() {
-    this.revivedAt = this.now;
+    this.commandedAt = this.now;
     for (const provider of this.providers) if (!provider.life) provider.start();
   }
 
