@@ -78,9 +78,7 @@ export class Suspicion {
 
   async #due(): Promise<void> {
     const { membership, ask, changed } = this.#options;
-    const asks = [...membership.open.values()].some(
-      ({ confirmed, evidence }) => evidence === "refused" && !confirmed,
-    );
+    const asks = [...membership.open.values()].some(({ confirmed, evidence }) => evidence === "refused" && !confirmed);
     if (asks) this.#askedAt = this.#scope.clock.now();
     if (asks) await ask().catch(() => {}); // a registry that does not answer confirms nothing
     if (this.#scope.signal.aborted) return;
