@@ -13,7 +13,7 @@ export type ServiceEvents = {
   fresh(event: { snapshot: Snapshot }): void;
   /** The registry took instances away without anybody's decision. They stay, ranked below the healthy, and are probed. */
   suspected(event: { instances: readonly ServiceInstance[] }): void;
-  /** Doubts are over: these are listed again, and those have left for good. */
+  /** Doubts are over: these are listed again, and those have left for good, or have failed as the registry said. */
   cleared(event: { back: readonly ServiceInstance[]; gone: readonly ServiceInstance[] }): void;
   /** An instance was taken out of rotation because of what calls to it met. */
   ejected(event: { instance: ServiceInstance; cause: EjectionCause; pauseMs: number }): void;

@@ -45,10 +45,12 @@ const NO_DOUBTS: Doubts = { fresh: [], back: [], gone: [] };
 function doubtsBetween(before: Snapshot, { suspects, instances }: Snapshot): Doubts {
   if (suspects.length === 0 && before.suspects.length === 0) return NO_DOUBTS;
   const [doubted, doubtedBefore] = [new Set(suspects), new Set(before.suspects)];
-  const here = new Set(instances.map(({ id }) => id));
+  const over = instances.filter(({ id }) => doubtedBefore.has(id) && !doubted.has(id));
+  const back = over.filter(({ status }) => status !== "failed"); // else the registry named it to the end, as failed
+  const here = new Set([...back.map(({ id }) => id), ...suspects]);
   return {
     fresh: instances.filter(({ id }) => doubted.has(id) && !doubtedBefore.has(id)),
-    back: instances.filter(({ id }) => doubtedBefore.has(id) && !doubted.has(id)),
+    back,
     gone: before.instances.filter(({ id }) => doubtedBefore.has(id) && !here.has(id)),
   };
 }

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "vitest";
+import type { ServiceClient } from "../../src/index.js";
 import { createRegistryServer } from "../../src/server/index.js";
 import { get, underLoad, until } from "./load.js";
-import { type Actor, Stage } from "./stage.js";
+import { type Actor, kill, Stage } from "./stage.js";
 
 const TTL_MS = 3_000;
 
@@ -35,6 +36,41 @@ describe("the guard, with real processes (C-3)", () => {
     assert.deepEqual(suspected, [3]);
   });
 
+  it("goes on calling everybody when all turn failed at once, and lets them go once they are really dead", async () => {
+    const liar = await stage.liar();
+    const providers = await stage.providers(4, { ttlMs: TTL_MS });
+    const orders = await stage.consumer(4);
+    const told: string[] = [];
+    orders.on("suspected", ({ instances }) => told.push(`suspected ${instances.length}`));
+    orders.on("cleared", ({ back, gone }) => told.push(`cleared +${back.length} -${gone.length}`));
+    const load = await underLoad(orders, 300, 6 * (TTL_MS / 1_000), get(orders), { 1: () => liar.tell("failed") });
+    assert.deepEqual(load.failures, []);
+    assert.deepEqual(told, ["suspected 4"]);
+    assert.deepEqual(statusesOf(orders), ["healthy"]);
+    await Promise.all(providers.map(({ child }) => kill(child)));
+    const goneMs = await until(() => statusesOf(orders)[0] === "failed" && told.length > 1);
+    const said = `${load.calls} calls, ${load.failures.length} failed, all doubted for 5 ttls`;
+    console.info(`all_failed C-3: ${said}; believed ${Math.round(goneMs)} ms after they died, ttl ${TTL_MS} ms`);
+    assert.deepEqual(told, ["suspected 4", "cleared +0 -4"]);
+    await assert.rejects(get(orders)());
+  });
+
+  it("serves everybody through other lies, and doubts nobody once the truth is told again", async () => {
+    const liar = await stage.liar();
+    await stage.providers(4, { ttlMs: TTL_MS });
+    const orders = await stage.consumer(4);
+    for (const lie of ["expired", "unauthorized", "corrupt"] as const) {
+      const load = await underLoad(orders, 200, 4, get(orders), { 0.5: () => liar.tell(lie) });
+      assert.deepEqual([load.failures, orders.instances().length], [[], 4], lie);
+      await liar.tell(null);
+      const backMs = await until(() => orders.snapshot.suspects.length === 0, `That nobody is in doubt after ${lie}`);
+      console.info(
+        `lie ${lie} C-3: ${load.calls} calls, ${load.failures.length} failed, true ${Math.round(backMs)} ms after`,
+      );
+      assert.deepEqual([statusesOf(orders), orders.instances().length], [["healthy"], 4], lie);
+    }
+  });
+
   it("does not keep the last instance once that is really dead", async () => {
     await stage.registry(); // it still warms up, and is believed all the same: it saw them itself
     const [last] = await stage.providers(1, { ttlMs: TTL_MS });
@@ -50,3 +86,8 @@ describe("the guard, with real processes (C-3)", () => {
     await assert.rejects(get(orders)(), { code: "NO_INSTANCES" });
   });
 });
+
+/** The statuses there are, each once. */
+function statusesOf(orders: ServiceClient): readonly string[] {
+  return [...new Set(orders.instances().map(({ status }) => status))];
+}

@@ -30,6 +30,12 @@ export interface Role {
   readonly isChecked?: boolean;
 }
 
+/** A registry that tells its readers what is not so. */
+export interface Liar {
+  /** One of the lies that the simulation knows too, or null: the truth again. */
+  tell(lie: "failed" | "expired" | "unauthorized" | "corrupt" | null): Promise<void>;
+}
+
 /** What stands before `node` on a command line: another namespace, a limit, a priority. */
 export type Prefix = readonly string[];
 
@@ -50,6 +56,20 @@ export class Stage {
     const line = await first<string>((done) => lines.once("line", done), child);
     this.registryUrl = JSON.parse(line).url;
     return child;
+  }
+
+  /** A registry that deceives its readers when told; see `lying-registry-process.mjs`. */
+  async liar(): Promise<Liar> {
+    const child = this.start("./lying-registry-process.mjs", []);
+    const { url } = await first<{ url: string }>((done) => child.once("message", done), child);
+    this.registryUrl = url;
+    return {
+      tell: (lie) => {
+        const told = first<void>((done) => child.once("message", () => done()), child);
+        child.send({ lie });
+        return told;
+      },
+    };
   }
 
   /** Puts a proxy before the registry: whoever comes from now on goes through it. */

@@ -52,6 +52,17 @@ describe("a service whose registry takes everybody away", () => {
     assert.deepEqual(orders.snapshot.suspects, []);
   });
 
+  it("counts those as gone whom the registry goes on calling failed, once nobody listens there", async () => {
+    const { clock, say, events, orders } = await start({ finds: "refused" });
+    const { instances, ...rest } = snapshot(2, [3_000, 3_001, 3_002, 3_003]) as RegistryUpdate & { type: "reset" };
+    say({ ...rest, instances: instances.map((each) => ({ ...each, status: "failed" as const })) });
+    await clock.advance(4_900);
+    assert.deepEqual([...new Set(orders.instances().map(({ status }) => status))], ["healthy"]);
+    await clock.advance(200);
+    assert.deepEqual(events, ["suspected 4", "cleared +0 -4"]);
+    assert.deepEqual([...new Set(orders.instances().map(({ status }) => status))], ["failed"]);
+  });
+
   it("prefers whoever is still listed to those in doubt", async () => {
     const { clock, orders, say } = await start({ finds: "alive" });
     say(snapshot(2, [3_003]));
