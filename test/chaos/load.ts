@@ -2,8 +2,10 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { setTimeout as pass } from "node:timers/promises";
 import { DiscoveryError, type ServiceClient } from "../../src/index.js";
 
-/** How long a fault lasts under load, in seconds; the nightly run gives it a minute. */
+/** How long a fault lasts under load, in seconds. */
 export const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 15);
+/** How long a registry is away, in seconds: long enough for every pause between two tries to have grown to its cap. */
+export const AWAY_SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 60);
 
 /** One call that its caller saw fail. */
 export interface Failure {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { afterEach, beforeEach, describe, it } from "vitest";
 import type { FaultProxy } from "../fakes/fault-proxy.js";
-import { block, get, SECONDS, tell, underLoad, until } from "./load.js";
+import { AWAY_SECONDS, block, get, tell, underLoad, until } from "./load.js";
 import { Stage } from "./stage.js";
 
 const INSTANCES = 3;
@@ -30,7 +30,7 @@ describe("registry_down: no call fails, and nobody leaves the list, while the re
     down("garbage", ({ proxy }) => answering(proxy, 200, '<html>{"instances":[]}\u0000')));
 });
 
-/** One fault under load: it lasts {@link SECONDS}, which is longer than every lease. */
+/** One fault under load: it lasts {@link AWAY_SECONDS}, which is longer than every lease. */
 async function down(
   name: string,
   begin: (scene: { readonly proxy: FaultProxy; readonly registry: ChildProcess }) => () => unknown,
@@ -49,7 +49,7 @@ async function down(
   const load = await underLoad(orders, 300, () => over, get(orders), {
     1: async () => {
       const end = begin({ proxy, registry });
-      await new Promise((resolve) => setTimeout(resolve, SECONDS * 1_000));
+      await new Promise((resolve) => setTimeout(resolve, AWAY_SECONDS * 1_000));
       endedAt = performance.now();
       await end();
       freshMs = await visibleAgain();
@@ -72,9 +72,9 @@ async function down(
   tell(
     `registry_down/${name} C-1 P-3`,
     load,
-    `${SECONDS} s away, all and a newcomer visible ${Math.round(freshMs)} ms after`,
+    `${AWAY_SECONDS} s away, all and a newcomer visible ${Math.round(freshMs)} ms after`,
   );
-  assert.ok(during.calls > SECONDS * 300 * 0.9, "the load kept its pace");
+  assert.ok(during.calls > AWAY_SECONDS * 300 * 0.9, "the load kept its pace");
   assert.deepEqual(load.failures, []);
   assert.deepEqual(load.retried, []);
   assert.equal(fewest, INSTANCES, "nobody left the list");

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
 import { type ConsulOptions, consul } from "../../src/adapters/consul.js";
 import { createAgent, createResolver, DiscoveryError, defineInstance, type ErrorCode } from "../../src/index.js";
@@ -157,18 +160,27 @@ describe.skipIf(missing)("a real Consul", () => {
       await rejects(agent("0d7b7c1f-0000-0000-0000-000000000000"), "UNAUTHORIZED", /does not know the token/);
     });
 
-    it("shows an empty list to who may no longer read, which empties no resolver", async () => {
+    it("shows an empty list to who may no longer read, which empties no resolver while the instance lives", async () => {
+      const ttlMs = 3_000;
       const rules = 'service_prefix "" { policy = "write" } node_prefix "" { policy = "read" }';
       const policy = await acl("policy", { Name: "orders", Rules: rules });
       const { SecretID: token } = await acl("token", { Policies: [{ ID: policy["ID"] }] });
       const registry = keep(consul({ url: guarded.url, token: String(token) }));
-      const agent = keep(createAgent({ registry, service: "shy", host: "127.0.0.1", port: 3_000 }));
-      await agent.start();
+      const server = createServer((_, response) => response.end("here")).listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const { port } = server.address() as AddressInfo;
+      await keep(createAgent({ registry, service: "shy", host: "127.0.0.1", port, ttlMs })).start();
       const service = keep(createResolver({ registry, refreshMs: 1_000 })).service("shy");
       await service.ready();
       await acl(`policy/${policy["ID"]}`, { ID: policy["ID"], Name: "orders", Rules: "" });
       while (service.snapshot.suspects.length === 0) await systemClock.sleep(20);
-      service.pickNow().release();
+      for (const until = systemClock.now() + 4 * ttlMs; systemClock.now() < until; await systemClock.sleep(50)) {
+        const { statusCode, body } = await service.request("/");
+        assert.deepEqual([statusCode, await body.text()], [200, "here"]);
+      }
+      server.close().closeAllConnections(); // now nobody listens there, and Consul goes on saying nothing
+      while (service.instances().length > 0) await systemClock.sleep(50);
+      assert.throws(() => service.pickNow());
     });
 
     async function acl(path: string, body: object): Promise<Record<string, unknown>> {

@@ -6,6 +6,7 @@ import { describe, it } from "vitest";
 
 /** How long instances come and go; 600 gives the ten minutes of the nightly run. */
 const SECONDS = Number(process.env["SOAK_SECONDS"] ?? 15);
+const NAMES = Number(process.env["SOAK_NAMES"] ?? 100_000);
 const UPDATES = Number(process.env["SOAK_UPDATES"] ?? 1_000_000);
 /** What a heap may differ by without having grown, in KiB: three times what was seen. */
 const NOISE_KIB = 1_024;
@@ -27,6 +28,14 @@ describe("the heap stays flat, nothing is left open, and the process ends by its
     judge(run);
     assert.ok(run.changes > UPDATES / 10, "the resolver heard of them");
     assert.equal(run.listed, 32);
+  });
+
+  it("after names that nobody knows were called without end, and the one that is known is called as ever", async () => {
+    type Names = Weighed & { readonly refused: number; readonly isWatched: boolean; readonly known: string };
+    const run = await soak<Names>("names", NAMES);
+    tell("soak names", run, `${run.refused} names refused`);
+    judge(run);
+    assert.deepEqual([run.refused, run.isWatched, run.known], [NAMES, true, "orders@127.0.0.1:10000"]);
   });
 
   it("after instances with real sockets have come and gone", async () => {

@@ -1,4 +1,4 @@
-// Wears the library out and weighs it. Arguments: "updates" and how many, or "churn" and for how many seconds.
+// Wears the library out and weighs it. Arguments: "updates" or "names" and how many, or "churn" and for how many seconds.
 // Runs with --expose-gc. Prints one line of JSON after everything was closed; then it must end by itself.
 import { createServer } from "node:http";
 import { createAgent, createResolver, defineInstance, memoryRegistry } from "../../dist/index.js";
@@ -17,7 +17,7 @@ const warnings = [];
 process.on("warning", ({ name, message }) => warnings.push(`${name}: ${message}`));
 const [kind, amount] = process.argv.slice(2);
 const heap = [];
-const figures = kind === "updates" ? await updates(Number(amount)) : await churn(Number(amount));
+const figures = await { updates, names, churn }[kind](Number(amount));
 for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve)); // handles close at a turn's end
 const open = process.getActiveResourcesInfo().filter((each) => /Timeout|Immediate|TCP|FS/.test(each));
 process.stdout.write(`${JSON.stringify({ ...figures, heap, open, warnings })}\n`);
@@ -58,6 +58,30 @@ async function updates(count) {
   await resolver.close();
   await registry.close();
   return { updates: count, changes, listed, size: registry.size };
+}
+
+/** One invented name after the other is called, once, beside one that exists. */
+async function names(count) {
+  const { signal } = new AbortController();
+  const registry = memoryRegistry({ warmingMs: 0 });
+  const instance = defineInstance({ service: "orders", host: "127.0.0.1", port: 10_000 });
+  await registry.register(instance, { ttlMs: 86_400_000, signal });
+  const resolver = createResolver({ registry });
+  const orders = resolver.service("orders");
+  await orders.ready();
+  let refused = 0;
+  for (let done = 0; done < count; ) {
+    const calls = Array.from({ length: 20 }, (_, index) => resolver.service(`invented-${done + index}`).pick());
+    for (const { reason } of await Promise.allSettled(calls)) if (reason?.code === "SERVICE_UNKNOWN") refused++;
+    done += calls.length;
+    if (done % 1_000 === 0) await new Promise((resolve) => setImmediate(resolve)); // what nobody holds can go
+    if (Math.floor(done / (count / SAMPLES)) > heap.length) weigh();
+  }
+  const isWatched = resolver.service("orders") === orders;
+  const known = orders.pickNow().instance.id;
+  await resolver.close();
+  await registry.close();
+  return { names: count, refused, isWatched, known };
 }
 
 /** Providers with real sockets come, are called, and leave, as in a deploy that never ends: on the same few addresses. */
