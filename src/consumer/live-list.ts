@@ -113,7 +113,7 @@ export class LiveList {
       scope,
     );
     const refresh = this.#refresh;
-    const sleepless = onWake(clock, () => void refresh.pull().catch(() => {})); // the world has changed while we slept
+    const sleepless = onWake(clock, () => void refresh.pullAnew().catch(() => {})); // the world has changed while we slept
     this.#halt.signal.addEventListener("abort", sleepless, { once: true });
     this.#running = refresh.run();
     this.#awaitStale();

@@ -68,10 +68,16 @@ export class Refresh {
 
   /** Asks for the list; joins a request already under way. Rejects if it fails. */
   pull(): Promise<void> {
-    this.#pulling ??= this.#pull().finally(() => {
-      this.#pulling = undefined;
+    return this.#pulling ?? this.pullAnew();
+  }
+
+  /** As `pull()`, but joins nothing: what was asked before this machine slept may never be answered. */
+  pullAnew(): Promise<void> {
+    const pulling = this.#pull().finally(() => {
+      if (this.#pulling === pulling) this.#pulling = undefined;
     });
-    return this.#pulling;
+    this.#pulling = pulling;
+    return pulling;
   }
 
   async #pull(): Promise<void> {

@@ -72,6 +72,18 @@ describe("a consumer whose machine slept", () => {
     await clock.advance(1_000);
     assert.ok(faulty.calls.includes("list"));
   });
+
+  it("does so too where what it asked before it slept is never answered", async () => {
+    const { clock, faulty, resolver } = start();
+    resolver.service("orders");
+    await clock.advance(10_000);
+    faulty.mode = "deaf";
+    await clock.advance(20_100); // a pull is under way
+    faulty.calls.length = 0;
+    clock.setWall(clock.wall() + 7_200_000);
+    await clock.advance(1_000);
+    assert.ok(faulty.calls.includes("list"));
+  });
 });
 
 /** Lets a call that asks the registry have its answer. */

@@ -1,3 +1,5 @@
+import { REGISTRY } from "./nodes.mjs";
+
 const HOUR_MS = 3_600_000;
 const YEAR_MS = 365 * 24 * HOUR_MS;
 /** Whoever slept for longer than this, in milliseconds, can tell. */
@@ -24,6 +26,7 @@ export async function machineSleeps(world, dice) {
   world.note(`${process.host} is suspended`);
   world.network.count("suspend");
   const expected = askedOnWaking(world, process);
+  if (expected.length > 0 && dice.chance(0.3)) await untilItAsks(world, process, expected[0]);
   process.suspend();
   await world.sleep(dice.oneOf([dice.between(500, 5_000), world.ttlMs * dice.between(0.5, 3)]));
   const sleptMs = process.sleepsForMs;
@@ -40,6 +43,16 @@ function askedOnWaking({ consumers, providers, checks }, process) {
   const isHeld = provider !== undefined && checks.registry.lists(provider);
   const lists = views.map(({ name }) => [`GET /v1/services/${name}/instances`]);
   return isHeld ? [["POST /v1/heartbeat", "POST /v1/register"]] : lists;
+}
+
+/** Until a request of that kind is under way, and slow: the answer will come while nobody is awake. */
+async function untilItAsks(world, process, kinds) {
+  const latest = () => Math.max(...kinds.map((kind) => process.sentAt.get(kind) ?? 0));
+  const before = latest();
+  for (let waited = 0; waited < 2 * world.refreshMs && latest() === before; waited += 20) {
+    world.network.delayNext(process.host, REGISTRY, 2_000);
+    await world.sleep(20);
+  }
 }
 
 /** C-13: within a second of waking. */

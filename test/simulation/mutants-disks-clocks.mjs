@@ -83,9 +83,17 @@ export const DISK_AND_CLOCK_MUTANTS = [
   {
     name: "a consumer sleeps on",
     file: "consumer/live-list.js",
-    find: "onWake(clock, () => void refresh.pull().catch(() => { }))",
+    find: "onWake(clock, () => void refresh.pullAnew().catch(() => { }))",
     replace: "onWake(clock, () => { })",
     why: "what happened while its machine slept it learns only when its next pull is due (C-13)",
+    weights: { "machine-sleeps": 1 },
+  },
+  {
+    name: "whoever woke waits for an answer from before",
+    file: "consumer/live-list.js",
+    find: "refresh.pullAnew()",
+    replace: "refresh.pull()",
+    why: "what was asked before the machine slept is never answered (C-13)",
     weights: { "machine-sleeps": 1 },
   },
   {
