@@ -142,11 +142,11 @@ async function one(call: () => Promise<Answered>, load: Load): Promise<void> {
   }
 }
 
-/** Waits for a condition, at most half a minute. */
-export async function until(condition: () => boolean, what = "It"): Promise<number> {
+/** Waits for a condition, at most half a minute unless told otherwise. */
+export async function until(condition: () => boolean, what = "It", limitMs = 30_000): Promise<number> {
   const begun = performance.now();
   while (!condition()) {
-    if (performance.now() - begun > 30_000) throw new Error(`${what} did not come to pass within 30 s`);
+    if (performance.now() - begun > limitMs) throw new Error(`${what} did not come to pass within ${limitMs} ms`);
     await pass(5);
   }
   return performance.now() - begun;

@@ -8,6 +8,8 @@ import { type Actor, Stage } from "./stage.js";
 
 const TRY_MS = 250;
 const NEAR = 3;
+/** Whoever timed out is tried again after 5 s, then twice as long each time, up to a minute and a quarter (`EJECTION`). */
+const LONGEST_PAUSE_MS = 75_000;
 
 const missing = whyNoFarHost();
 if (missing) process.stderr.write(`SKIPPED, no partitions and no packet loss: ${missing}\n`);
@@ -78,7 +80,7 @@ async function partition(cut: (far: Actor) => void) {
       cut(far);
       await pass(SECONDS * 1_000);
       host.heal();
-      backMs = await until(() => isInRotation(orders, far.id), "That it is in rotation again");
+      backMs = await until(() => isInRotation(orders, far.id), "That it is in rotation again", LONGEST_PAUSE_MS);
       await pass(1_000);
       over = true;
     },
