@@ -115,10 +115,10 @@ export class LiveList {
     const refresh = this.#refresh;
     const sleepless = onWake(clock, () => void refresh.pullAnew().catch(() => {})); // the world has changed while we slept
     this.#halt.signal.addEventListener("abort", sleepless, { once: true });
+    const isNew = this.#membership.state === "unknown";
+    if (isNew) void this.#recall?.begin(this.#halt.signal, (found) => this.#recalled(found)); // first: its time runs
     this.#running = refresh.run();
     this.#awaitStale();
-    if (this.#membership.state === "unknown")
-      void this.#recall?.begin(this.#halt.signal, (found) => this.#recalled(found));
   }
 
   /** Keeps the list as it stands and lets go of the registry. */

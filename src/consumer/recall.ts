@@ -2,8 +2,11 @@ import type { Snapshot } from "../model/update.js";
 import type { Clock } from "../runtime/clock.js";
 import type { LastKnown, Shelf } from "./last-known.js";
 
-/** The registry has this long to answer first, in milliseconds: a call must not wait longer for what lies on a disk. */
-const HEAD_START_MS = 15;
+/**
+ * The registry has this long to answer first, in milliseconds: a call must not wait more than 20 for what lies on a disk,
+ * and a process that has just begun needs as long again for its first request.
+ */
+const HEAD_START_MS = 10;
 /** A list that stays the same is written again after this, in milliseconds: it must not look older than it is. */
 const WRITE_AGAIN_MS = 3_600_000;
 
