@@ -29,6 +29,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
   undici: /^(runtime\/http\.ts|client\/)/,
   "p-retry": /^runtime\/retry\.ts$/,
   "lru-cache": /^consumer\/resolver\.ts$/,
+  "@grpc/grpc-js": /^adapters\/nacos-channel\.ts$/,
   eventemitter3: /^runtime\/emitter\.ts$/,
 };
 

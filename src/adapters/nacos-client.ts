@@ -54,12 +54,22 @@ export class NacosClient {
   }
 
   /** The answer, whatever its status. One refusal for want of rights may mean that the token has ended: log in anew. */
-  async ask(request: NacosRequest, signal: AbortSignal): Promise<HttpResponse> {
+  ask(request: NacosRequest, signal: AbortSignal): Promise<HttpResponse> {
+    const isForbidden = ({ status }: HttpResponse): boolean => status === 401 || status === 403;
+    return this.loggedIn((token) => this.#send(request, token, signal), isForbidden, signal);
+  }
+
+  /** Sends anything with the token of who is logged in, and once more with a new one if that is refused. */
+  async loggedIn<T>(
+    send: (token: string | undefined) => Promise<T>,
+    isForbidden: (answer: T) => boolean,
+    signal: AbortSignal,
+  ): Promise<T> {
     const token = await this.#login?.token(signal);
-    const answer = await this.#send(request, token, signal);
-    if (!this.#login || (answer.status !== 401 && answer.status !== 403)) return answer;
+    const answer = await send(token);
+    if (!this.#login || !isForbidden(answer)) return answer;
     await this.#login.forget(token);
-    return this.#send(request, await this.#login.token(signal), signal);
+    return send(await this.#login.token(signal));
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,64 @@
+import { polling } from "../registry/polling.js";
+import type { Capabilities, Discovery } from "../registry/registry.js";
+import { systemRandom } from "../runtime/clock.js";
+import { type Answer, answerOf } from "./nacos-answer.js";
+import type { NacosApi } from "./nacos-api.js";
+import type { NacosClient } from "./nacos-client.js";
+import { ALIVE_MS } from "./nacos-connection.js";
+import type { NacosSettings } from "./nacos-options.js";
+import { NacosWatch } from "./nacos-watch.js";
+
+/** Signs of life, or polls, that may be missing before a watch is opened again. */
+const MISSING = 3;
+const POLLED: Capabilities = {
+  watch: "poll",
+  lease: "heartbeat",
+  reasons: false,
+  epoch: false,
+  absence: false,
+  quietMs: 0,
+};
+
+/** What Nacos lists, pushed where gRPC is spoken, else polled. */
+export function nacosSource(settings: NacosSettings, client: NacosClient, api: NacosApi): Required<Discovery> {
+  const { name, host, scope, nameOf, grpc: address, intervalMs, clock } = settings;
+  const groupedName = (named: string): string => `${scope.groupName}@@${named}`;
+
+  async function read(service: string, signal: AbortSignal): Promise<Answer> {
+    const named = nameOf(service);
+    return answerOf(service, groupedName(named), await api.list(named, signal));
+  }
+
+  const source = {
+    name,
+    host,
+    capabilities: POLLED,
+
+    async list(service, { since, signal }) {
+      const answer = await read(service, signal);
+      watch?.compare(service, answer);
+      return since === answer.mark ? { type: "current", position: since } : answer.update;
+    },
+
+    async services({ signal }) {
+      const names = (await api.services(signal)).map((each) => each.toLowerCase());
+      return [...new Set(names)].sort();
+    },
+
+    async close() {
+      watch?.close();
+      await client.close();
+    },
+  } satisfies Discovery;
+
+  const watch =
+    address &&
+    new NacosWatch({ address, client, scope, nameOf, groupedName, read, intervalMs, clock, random: systemRandom });
+  if (!watch) return { ...source, ...polling(source, { intervalMs, clock }) };
+  const quietMs = Math.max(intervalMs, ALIVE_MS) * MISSING;
+  return {
+    ...source,
+    capabilities: { ...POLLED, watch: "stream", quietMs },
+    watch: (service, { since, signal }) => watch.of(service, since, signal),
+  };
+}
