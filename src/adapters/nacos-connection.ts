@@ -20,7 +20,7 @@ const CODES = { success: 200, unregistered: 301, forbidden: 403 } as const;
 /** What Nacos shows its operators of us. */
 const CLIENT = { clientVersion: "mcp-discovery:v1", labels: { source: "sdk", module: "naming" }, abilityTable: {} };
 /** What Nacos asks on the stream, and wants an answer to: it drops who gives none. */
-const ANSWERED = /^(NotifySubscriber|ClientDetection|ConnectReset)Request$/;
+const ANSWERED = /^(NotifySubscriber|ClientDetection)Request$/;
 
 /** Where a connection leads, and who asks. */
 export interface NacosPlug {
@@ -139,11 +139,11 @@ export class NacosConnection {
     if (this.#halt.signal.aborted) return;
     try {
       const { type, body } = decodePayload(bytes);
+      if (type === "ConnectResetRequest") this.end(new Moved(`${this.#plug.client.name} asks to connect anew`));
       if (!ANSWERED.test(type)) return;
       const answer = { requestId: body["requestId"], resultCode: CODES.success };
       send(encodePayload({ type: type.replace(/Request$/, "Response"), body: answer }, this.#envelope));
       if (type === "NotifySubscriberRequest") this.#told(body["serviceInfo"]);
-      if (type === "ConnectResetRequest") this.end(new Moved(`${this.#plug.client.name} asks to connect anew`));
     } catch (error) {
       this.end(error);
     }

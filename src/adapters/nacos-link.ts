@@ -45,7 +45,8 @@ export class NacosLink {
     const { clock } = this.#plug;
     try {
       while (true) {
-        await clock.sleep(Math.max(0, this.#dueAt - clock.now()), halt.signal);
+        const waitMs = this.#dueAt - clock.now();
+        if (waitMs > 0) await clock.sleep(waitMs, halt.signal);
         const openedAt = clock.now();
         const cause = await this.#live(halt.signal).catch((error: unknown) => error);
         const isGood = cause instanceof Moved || clock.now() - openedAt >= STEADY_MS;
