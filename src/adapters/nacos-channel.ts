@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import type { Socket } from "node:net";
+import { createSecureContext } from "node:tls";
 import type { ChannelCredentials, Client, ServiceError } from "@grpc/grpc-js";
 import { DiscoveryError } from "../model/errors.js";
 
@@ -49,7 +50,7 @@ export async function openChannel(name: string, { host, port, tls }: GrpcAddress
   const grpc = await import("@grpc/grpc-js").catch((cause: unknown) => {
     throw new DiscoveryError("UNSUPPORTED", `${name} pushes over gRPC, which needs @grpc/grpc-js`, { cause });
   });
-  const credentials = unreferenced(tls ? grpc.credentials.createSsl() : grpc.credentials.createInsecure());
+  const credentials = unreferenced(tls ? grpc.credentials.createFromSecureContext(createSecureContext()) : grpc.credentials.createInsecure());
   const client: Client = new grpc.Client(`dns:${host}:${port}`, credentials, CHANNEL_OPTIONS);
   let stopStream = (): void => {};
   const failure = ({ code, details }: ServiceError): DiscoveryError => {

@@ -11,39 +11,45 @@ import { createAgent, createResolver } from "../../dist/index.js";
 const [origin = "http://127.0.0.1:8848", only] = process.argv.slice(2);
 const registry = origin.replace("http:", "nacos:");
 const ROUNDS = 20;
+setInterval(() => {}, 1_000); // what we wait for keeps no process alive
 const parts = { notify, steady, killed };
 
 for (const [name, part] of Object.entries(parts)) if (!only || only === name) await part();
 process.exit();
 
-/** From the POST that registers to `changed`, polled as by default, and to a list that is asked for every 10 ms. */
+/** From the POST that registers to `changed`, pushed and polled as by default, and to a list asked for every 10 ms. */
 async function notify() {
-  const orders = createResolver({ registry }).service("notified");
-  let heard = () => {};
-  orders.on("changed", () => heard());
-  orders.resume();
-  const times = { ours: [], raw: [] };
+  const kinds = ["pushed", "polled"];
+  const registries = kinds.map((kind) => nacos({ url: origin, push: kind === "pushed" }));
+  const resolvers = registries.map((each) => createResolver({ registry: each }));
+  const services = resolvers.map((resolver) => resolver.service("notified"));
+  for (const service of services) service.resume();
+  await pass(3_000); // connected, and pushed to once
+  const times = { pushed: [], polled: [], list: [] };
   for (let round = 0; round < ROUNDS; round++) {
-    const port = String(1_000 + round);
-    const news = new Promise((resolve) => {
-      heard = () => resolve(performance.now());
-    });
+    const port = 1_000 + round;
     const sent = performance.now();
-    const body = new URLSearchParams({ serviceName: "notified", ip: "127.0.0.1", port });
+    const has = ({ instances }) => instances.some((each) => each.port === port);
+    const heard = services.map(async (service, index) => {
+      while (!has(service.snapshot)) await once(service, "changed");
+      times[kinds[index]].push(performance.now() - sent);
+    });
+    const body = new URLSearchParams({ serviceName: "notified", ip: "127.0.0.1", port: String(port) });
     await fetch(`${origin}/nacos/v1/ns/instance`, { method: "POST", body });
     const listed = async () => {
       const answer = await fetch(`${origin}/nacos/v1/ns/instance/list?serviceName=notified`);
       return (await answer.text()).includes(`"port":${port},`);
     };
     while (!(await listed())) await pass(10);
-    times.raw.push(performance.now() - sent);
-    times.ours.push((await news) - sent);
+    times.list.push(performance.now() - sent);
+    await Promise.all(heard);
     await pass(1_000 * Math.random());
   }
   for (const [kind, all] of Object.entries(times)) {
     const sorted = all.sort((a, b) => a - b).map(Math.round);
     console.log(`notify, ${kind}: p50 ${sorted[ROUNDS / 2]} ms, most ${sorted[ROUNDS - 1]} ms`);
   }
+  for (const each of [...resolvers, ...registries]) await each.close();
 }
 
 /** Requests in one minute in which nothing changes: one agent, and one resolver that watches ten services. */
