@@ -17,8 +17,9 @@ let server: RunningRegistry;
 let proxy: FaultProxy;
 let cases = 0;
 
-for (const { name, start } of nacosVersions()) {
-  describe.skipIf(missing)(`the registry contract, through a real Nacos ${name}`, () => {
+const subjects = nacosVersions().flatMap((version) => [true, false].map((push) => ({ ...version, push })));
+for (const { name, start, push } of subjects) {
+  describe.skipIf(missing)(`the registry contract, through a real Nacos ${name}, ${push ? "pushed" : "polled"}`, () => {
     beforeAll(async () => {
       server = await start();
       proxy = await startFaultProxy(server.url);
@@ -40,7 +41,7 @@ for (const { name, start } of nacosVersions()) {
     for (const each of contract) it(each.name, each.run);
 
     async function onNacos(): Promise<ContractSubject> {
-      const registry = nacos({ url: proxy.url, intervalMs: 200 });
+      const registry = nacos({ url: proxy.url, grpcPort: server.port + 1_000, intervalMs: 200, push });
       const precisionMs = PRECISION_MS[name as keyof typeof PRECISION_MS];
       return {
         registry,
