@@ -50,7 +50,9 @@ export async function openChannel(name: string, { host, port, tls }: GrpcAddress
   const grpc = await import("@grpc/grpc-js").catch((cause: unknown) => {
     throw new DiscoveryError("UNSUPPORTED", `${name} pushes over gRPC, which needs @grpc/grpc-js`, { cause });
   });
-  const credentials = unreferenced(tls ? grpc.credentials.createFromSecureContext(createSecureContext()) : grpc.credentials.createInsecure());
+  const credentials = unreferenced(
+    tls ? grpc.credentials.createFromSecureContext(createSecureContext()) : grpc.credentials.createInsecure(),
+  );
   const client: Client = new grpc.Client(`dns:${host}:${port}`, credentials, CHANNEL_OPTIONS);
   let stopStream = (): void => {};
   const failure = ({ code, details }: ServiceError): DiscoveryError => {

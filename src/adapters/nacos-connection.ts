@@ -2,6 +2,7 @@ import { networkInterfaces } from "node:os";
 import { DiscoveryError } from "../model/errors.js";
 import type { Clock } from "../runtime/clock.js";
 import { haltSignal, within } from "../runtime/deadline.js";
+import { knock } from "../runtime/knock.js";
 import { type GrpcAddress, type NacosChannel, openChannel } from "./nacos-channel.js";
 import type { NacosClient } from "./nacos-client.js";
 import type { NacosScope } from "./nacos-dialects.js";
@@ -62,10 +63,17 @@ export class NacosConnection {
   /** @throws {DiscoveryError} unless it is set up in time; the signal's reason if it aborts */
   static async open(plug: NacosPlug, listener: NacosListener, signal: AbortSignal): Promise<NacosConnection> {
     const { client, address, clock } = plug;
+    const what = `connection to port ${address.port} of ${client.name}`;
+    const scope = { clock, signal };
+    const { host, port } = address;
+    const door = { host: host.replace(/^\[|\]$/g, ""), port };
+    // behind a firewall gRPC would hold a socket, and with it the process, for two minutes
+    if ((await within(what, OPEN_MS, scope, (inner) => knock(door, inner))) !== "alive") {
+      throw new DiscoveryError("UNAVAILABLE", `${client.name} does not accept on its gRPC port ${port}: is it open?`);
+    }
     const connection = new NacosConnection(plug, await openChannel(client.name, address), listener);
     try {
-      const what = `connection to port ${address.port} of ${client.name}`;
-      await within(what, OPEN_MS, { clock, signal }, (inner) => connection.#setUp(inner));
+      await within(what, OPEN_MS, scope, (inner) => connection.#setUp(inner));
     } catch (error) {
       connection.end(error);
       throw error;
