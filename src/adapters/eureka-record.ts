@@ -144,19 +144,20 @@ interface EurekaPort {
 export function instanceFrom(service: string, record: EurekaRecord): ServiceInstance {
   const meta = textsOf(record.metadata);
   const secure = isEnabled(record.securePort);
-  const common = {
-    service,
-    id: (record.instanceId ?? record.hostName) as string, // without an id Eureka goes by the host name
-    host: hostOf(record),
-    port: Number((secure ? record.securePort : record.port)?.$),
-    status: STATUS_OF[String(record.status)] ?? "failed",
-  };
+  const id = (record.instanceId ?? record.hostName) as string; // without an id Eureka goes by the host name
+  const host = hostOf(record);
+  const port = Number((secure ? record.securePort : record.port)?.$);
+  const status = STATUS_OF[String(record.status)] ?? "failed";
   const life = lifeOf(record);
   if (life === undefined) {
     const { durationInSecs: seconds } = record.leaseInfo ?? {};
     const weight = Number(meta["weight"] ?? 1);
     return defineInstance({
-      ...common,
+      service,
+      id,
+      host,
+      port,
+      status,
       protocol: secure ? "https" : foreignProtocol(meta, []),
       weight: weight >= 0 ? Math.min(MAX_WEIGHT, weight) : 1,
       zone: foreignLabel(meta["zone"] ?? textsOf(record.dataCenterInfo?.metadata)["availability-zone"]),
@@ -167,7 +168,11 @@ export function instanceFrom(service: string, record: EurekaRecord): ServiceInst
     });
   }
   return defineInstance({
-    ...common,
+    service, // not spread: that takes a third of all the time
+    id,
+    host,
+    port,
+    status,
     protocol: meta["protocol"] as Protocol | undefined,
     weight: Number(meta[EXACT_WEIGHT] ?? meta["weight"] ?? 1),
     zone: meta["zone"],

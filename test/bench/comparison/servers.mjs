@@ -19,7 +19,10 @@ export const SERVERS = {
 
 async function embedded() {
   const child = fork(fileURLToPath(new URL("../server-process.mjs", import.meta.url)), ["ours"], { execArgv: [] });
-  const { url } = await new Promise((resolve) => child.once("message", resolve));
+  const { url } = await new Promise((resolve, reject) => {
+    child.once("exit", (code) => reject(new Error(`the embedded registry ended with code ${code}`)));
+    child.once("message", resolve);
+  });
   return { url, version: "this one", stop: () => ended(child) };
 }
 
