@@ -27,7 +27,7 @@ export async function print() {
   const figures = {};
   for (const name of values.only?.split(",") ?? Object.keys(SERVERS)) figures[name] = await play(name);
   for (const table of Object.values(tablesOf(figures))) console.log(`\n${table}`);
-  if (values.write) writePage(figures);
+  if (values.write) writePage(figures, ROUNDS);
 }
 
 /** The clients are no dependencies of this project: they are fetched when they are first measured. */

@@ -10,13 +10,13 @@ const FOLDER = new URL("../../../docs/comparison/", import.meta.url);
 const CACHE = new URL("../../../.cache/", import.meta.url);
 
 /** Writes all of a run at once, so that no page shows figures of two. */
-export function writePage(figures) {
+export function writePage(figures, rounds) {
   mkdirSync(FOLDER, { recursive: true });
   mkdirSync(CACHE, { recursive: true });
   writeFileSync(new URL("comparison.json", CACHE), JSON.stringify(figures, undefined, 2));
   for (const [name, svg] of Object.entries(chartsOf(figures))) writeFileSync(new URL(name, FOLDER), `${svg}\n`);
   let page = readFileSync(PAGE, "utf8");
-  for (const [name, text] of Object.entries({ run: runOf(figures), ...tablesOf(figures) }))
+  for (const [name, text] of Object.entries({ run: runOf(figures, rounds), ...tablesOf(figures) }))
     page = filled(page, name, text);
   writeFileSync(PAGE, page);
 }
@@ -29,14 +29,15 @@ function filled(page, name, text) {
   return `${page.slice(0, from + open.length)}\n\n${text}\n\n${page.slice(to)}`;
 }
 
-function runOf(figures) {
+function runOf(figures, rounds) {
   const date = new Date().toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
   const [{ model }] = cpus();
+  const measured = rounds === 1 ? "one quick round" : `${rounds} rounds`;
   const lines = Object.entries(figures).map(([name, { version, rival, rivalVersion }]) => {
     const client = rivalVersion ? `\`${rival}\` ${rivalVersion}` : `\`${rival}\` by hand`;
     return `- ${NAMES[name]} ${version}, and ${client}`;
   });
-  return [`${date}; Node ${process.version}; ${cpus().length} × ${model}.`, "", ...lines].join("\n");
+  return [`${date}; Node ${process.version}; ${cpus().length} × ${model}; ${measured}.`, "", ...lines].join("\n");
 }
 
 const NAMES = {
