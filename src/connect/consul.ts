@@ -5,7 +5,7 @@ import { knownKeys } from "../runtime/options.js";
 import { shownUrl } from "./shown-url.js";
 
 /** Where a Consul agent listens for HTTP unless told otherwise. */
-const CONSUL_PORT = 8500;
+export const CONSUL_PORT = 8500;
 
 /** `consul://host:8500?dc=eu&token=…`; the environment is a better place for a token. */
 export function openConsul(path: string, url: URL, fromEnvironment: string | undefined): Registry {

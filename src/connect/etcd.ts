@@ -6,7 +6,7 @@ import { decoded } from "./decoded.js";
 import { shownUrl } from "./shown-url.js";
 
 /** Where etcd listens for its clients unless told otherwise. */
-const ETCD_PORT = 2379;
+export const ETCD_PORT = 2379;
 
 /** `etcd://user:password@a:2379,b:2379/prefix?token=…`; the environment is a better place for a token. */
 export function openEtcd(

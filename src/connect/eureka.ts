@@ -5,7 +5,7 @@ import { knownKeys } from "../runtime/options.js";
 import { shownUrl } from "./shown-url.js";
 
 /** Where Spring Cloud's Eureka listens, and below which path it answers. */
-const EUREKA = { port: 8761, path: "/eureka" } as const;
+export const EUREKA = { port: 8761, path: "/eureka" } as const;
 
 /** A host, with or without a port, as it stands in a URL. */
 const HOST = /^(\[[\da-f:.]+\]|[^\s:/?#@[\],]+)(:\d{1,5})?$/i;

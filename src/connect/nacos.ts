@@ -6,7 +6,7 @@ import { decoded } from "./decoded.js";
 import { shownUrl } from "./shown-url.js";
 
 /** Where a Nacos server listens for HTTP unless told otherwise. */
-const NACOS_PORT = 8848;
+export const NACOS_PORT = 8848;
 
 /**
  * `nacos://user:password@host:8848/namespace?group=…&cluster=…`; the environment is a better place for the password of a

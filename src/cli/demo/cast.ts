@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { Lease } from "../../registry/registry.js";
 import { untilAborted } from "../../runtime/deadline.js";
 import type { ConsumerReport, ProviderReady, Visible } from "./messages.js";
 
@@ -24,9 +25,13 @@ export class Cast {
   readonly #signal: AbortSignal;
   readonly #children = new Set<ChildProcess>();
   #registry: ChildProcess | undefined;
+  /** The newest registration of every provider there ever was, by id. */
+  readonly leases = new Map<string, Lease>();
+  readonly service: string;
   registryUrl = "";
 
-  constructor(signal: AbortSignal) {
+  constructor(service: string, signal: AbortSignal) {
+    this.service = service;
     this.#signal = signal;
   }
 
@@ -41,18 +46,27 @@ export class Cast {
     return this.registryUrl;
   }
 
+  /** What these providers hold of the registry now. */
+  leasesOf(providers: readonly Provider[]): readonly Lease[] {
+    return providers.flatMap(({ id }) => this.leases.get(id) ?? []);
+  }
+
   /** Kills the registry, and resolves when it is gone. */
   async killRegistry(): Promise<void> {
     if (this.#registry) await ended(this.#registry, "SIGKILL");
   }
 
   async provider(port = 0): Promise<Provider> {
-    const child = this.#fork("./provider-process.js", [this.registryUrl, String(port)]);
-    const ready = new Promise<ProviderReady>((resolve) =>
-      child.once("message", (message) => resolve(message as ProviderReady)),
-    );
-    const { id, port: bound } = await this.#firstOf(child, ready);
-    return { id, port: bound, child };
+    const child = this.#fork("./provider-process.js", [this.registryUrl, this.service, String(port)]);
+    const ready = new Promise<Lease>((resolve) => {
+      child.on("message", (message) => {
+        const { lease } = message as ProviderReady;
+        this.leases.set(lease.instance.id, lease);
+        resolve(lease);
+      });
+    });
+    const { instance } = await this.#firstOf(child, ready);
+    return { id: instance.id, port: instance.port, child };
   }
 
   /** Asks a provider to leave, starts another on its port, and resolves with that one. */
@@ -62,7 +76,7 @@ export class Cast {
   }
 
   consumer(rate: number, audience: Audience): void {
-    const child = this.#fork("./consumer-process.js", [this.registryUrl, String(rate)]);
+    const child = this.#fork("./consumer-process.js", [this.registryUrl, this.service, String(rate)]);
     child.on("message", (message) => {
       const told = message as ConsumerReport | Visible;
       if (told.type === "report") audience.report(told);

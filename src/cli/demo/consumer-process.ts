@@ -9,9 +9,9 @@ import type { ConsumerReport, SeenInstance, Visible } from "./messages.js";
 const REPORT_MS = 200;
 const LOOK_MS = 10;
 
-const [registry = "", rate = "250"] = process.argv.slice(2);
+const [registry = "", service = "", rate = ""] = process.argv.slice(2);
 const resolver = createResolver({ registry, tryTimeoutMs: 250 });
-const orders = resolver.service("orders");
+const orders = resolver.service(service);
 const dispatcher = resolver.dispatcher();
 const halt = haltSignal(); // one for every call
 const seen = new Map<string, { calls: number; latencyMs: number; firstAt: number; lastAt: number; trials: number }>();
@@ -52,7 +52,7 @@ async function call(): Promise<void> {
   const startedAt = systemClock.wall();
   const started = systemClock.now();
   try {
-    const response = await fetch("http://orders/v1/orders/42", { dispatcher, signal: halt.signal } as never);
+    const response = await fetch(`http://${service}/v1/orders/42`, { dispatcher, signal: halt.signal } as never);
     await response.text();
     const entry = entryOf(response.headers.get("x-instance") ?? "");
     entry.calls++;
@@ -102,13 +102,14 @@ function entryOf(id: string) {
 }
 
 function seenInstances(): SeenInstance[] {
-  const listed = new Map(orders.instances().map((instance) => [instance.id, instance.status]));
+  const listed = new Map(orders.instances().map((instance) => [instance.id, instance]));
   return [...new Set([...seen.keys(), ...listed.keys()])].map((id) => {
     const entry = seen.get(id);
-    const status = listed.has(id) ? (ejected.has(id) ? "ejected" : String(listed.get(id))) : "gone";
+    const status = listed.has(id) ? (ejected.has(id) ? "ejected" : String(listed.get(id)?.status)) : "gone";
     return {
       id,
       status,
+      incarnation: listed.get(id)?.incarnation ?? 0,
       calls: entry?.calls ?? 0,
       latencyMs: entry && entry.calls > 0 ? entry.latencyMs : undefined,
       firstAt: entry?.firstAt || undefined,

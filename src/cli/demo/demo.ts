@@ -1,83 +1,108 @@
+import { randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
+import { shownUrl } from "../../connect/shown-url.js";
+import { invalid } from "../../model/fields.js";
 import { systemClock, whileAwaited } from "../../runtime/clock.js";
-import { within } from "../../runtime/deadline.js";
+import { haltSignal } from "../../runtime/deadline.js";
 import { interrupted } from "../interrupted.js";
-import { Cast, type Provider } from "./cast.js";
-import { conclude, newStory, type Story } from "./story.js";
-import { type View, viewFor } from "./view.js";
+import { EXIT } from "../question.js";
+import { acts } from "./acts.js";
+import { Cast } from "./cast.js";
+import { leaveNoTrace } from "./leave-no-trace.js";
+import { greeted, NotThere } from "./not-there.js";
+import { type Relay, relayTo } from "./relay.js";
+import { type Stage, seen } from "./stage.js";
+import { conclude, newStory } from "./story.js";
+import { viewFor } from "./view.js";
+import { holdsAll, Witness } from "./witness.js";
 
-const HELP = `Usage: mcp-discovery demo [--json] [--forever]
+const HELP = `Usage: mcp-discovery demo [--registry URL [--restart-registry COMMAND]] [--json] [--forever]
 
 A registry, three providers and a consumer as processes on this machine. One provider is killed, a fresh one starts;
 then every provider is restarted in turn; then the registry is killed and comes back with nothing in its memory. No
 call fails. Exit code 0 only if that is so.
 
-  --json      events and reports as lines of JSON
-  --forever   plays it again and again until Ctrl-C
+  --registry URL              plays with a registry that runs: consul:// etcd:// eureka:// nacos:// http://, under a
+                              name nobody else uses, and removes all of it at the end. For the last act the registry
+                              is cut off and the demo's own records in it are deleted, nothing else
+  --restart-registry COMMAND  restarts the registry for the last act instead: ends when it has
+  --json                      events and reports as lines of JSON
+  --forever                   plays it again and again until Ctrl-C
+
+Example: mcp-discovery demo --registry consul://127.0.0.1:8500 --restart-registry "docker restart consul"
 `;
 const PROVIDERS = 3;
 /** Calls per second, sent whether the earlier ones were answered or not. */
 const RATE = 250;
-/** How long each act is watched, in milliseconds. */
-const ACTS = {
-  calmMs: 2_000,
-  killMs: 4_000,
-  newcomerMs: 2_000,
-  restartMs: 1_000,
-  awayMs: 1_000,
-  backMs: 1_000,
-} as const;
-/** Providers that are not back in the registry after this, in milliseconds, never will be. */
-const VISIBLE_WITHIN_MS = 15_000;
-
-/** The demo while it plays. */
-interface Stage {
-  readonly cast: Cast;
-  readonly view: View;
-  readonly story: Story;
-  readonly providers: Provider[];
-  readonly signal: AbortSignal;
-  /** Resolves when the consumer next sees everybody in a registry that began anew. */
-  visible(): Promise<number>;
-}
 
 /** Runs the demo; the answer is the exit code. */
 export async function demo(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
-    options: { json: { type: "boolean" }, forever: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+    options: {
+      registry: { type: "string" },
+      "restart-registry": { type: "string" },
+      json: { type: "boolean", default: false },
+      forever: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h" },
+    },
   });
   if (values.help) {
     process.stdout.write(HELP);
     return 0;
   }
-  const halt = new AbortController();
-  const cast = new Cast(halt.signal);
-  const view = viewFor(process.stdout, values.json ?? false);
-  const story = newStory();
+  const restart = values["restart-registry"];
+  if (restart !== undefined && values.registry === undefined) {
+    throw invalid("--restart-registry", restart, "given with --registry");
+  }
+  const halt = haltSignal();
+  const { signal } = halt;
   void interrupted().then(() => halt.abort());
+  const service = values.registry === undefined ? "orders" : `mcp-demo-${randomBytes(4).toString("hex")}`; // nobody else's
+  const cast = new Cast(service, signal);
+  const view = viewFor(process.stdout, service, values.json);
+  const story = newStory();
+  const witness = new Witness(values.registry ?? (await cast.registry()), service);
+  const isOutside = values.registry !== undefined;
+  let relay: Relay | undefined;
   try {
-    await whileAwaited(play(cast, view, story, values.forever ?? false, halt.signal));
+    if (values.registry !== undefined) {
+      await whileAwaited(greeted(values.registry, witness, signal));
+      if (restart === undefined) relay = await relayTo(values.registry);
+      cast.registryUrl = relay?.url ?? values.registry;
+    }
+    const outside = isOutside ? { restart, relay } : undefined;
+    await whileAwaited(play({ cast, view, story, witness, outside, providers: [], signal }, values.forever));
   } catch (error) {
-    if (!halt.signal.aborted) throw error;
+    if (error instanceof NotThere) {
+      process.stderr.write(`mcp-discovery demo: ${error.message}\n`);
+      return EXIT.unreachable;
+    }
+    if (!signal.aborted) throw error;
   } finally {
     halt.abort();
-    await cast.leave();
+    await whileAwaited(isOutside ? leaveNoTrace(cast, view, witness) : cast.leave());
+    relay?.close();
+    await witness.close();
   }
   return conclude(view, story);
 }
 
-async function play(cast: Cast, view: View, story: Story, forever: boolean, signal: AbortSignal): Promise<void> {
-  const url = await cast.registry();
-  view.event("registry", `registry at ${url}`, { url });
-  const providers = await Promise.all(Array.from({ length: PROVIDERS }, () => cast.provider()));
+async function play(stage: Omit<Stage, "visible">, forever: boolean): Promise<void> {
+  const { cast, view, story, providers, witness, signal } = stage;
+  const where = shownUrl(stage.outside ? witness.name : cast.registryUrl);
+  view.event("registry", `registry at ${where}`, { url: where, service: cast.service });
+  providers.push(...(await Promise.all(Array.from({ length: PROVIDERS }, () => cast.provider()))));
   const ids = providers.map(({ id }) => id);
   view.event("providers", `providers: ${ids.join(", ")}`, { ids });
+  await seen("first list of every provider", stage, (signal) =>
+    witness.until((listed) => holdsAll(listed, cast.leasesOf(providers)), signal),
+  );
   const begun = systemClock.now();
-  let seen: (at: number) => void = () => {};
+  let tell: (at: number) => void = () => {};
   const visible = (): Promise<number> =>
     new Promise((resolve) => {
-      seen = resolve;
+      tell = resolve;
     });
   const broken = new Promise<never>((_, died) => {
     cast.consumer(RATE, {
@@ -85,60 +110,10 @@ async function play(cast: Cast, view: View, story: Story, forever: boolean, sign
         story.report = report;
         view.report(report, (systemClock.now() - begun) / 1_000);
       },
-      visible: (at) => seen(at),
+      visible: (at) => tell(at),
       died,
     });
   });
-  const stage: Stage = { cast, view, story, providers, signal, visible };
-  do await Promise.race([broken, acts(stage)]);
-  while (forever);
-}
-
-async function acts(stage: Stage): Promise<void> {
-  await systemClock.sleep(ACTS.calmMs, stage.signal);
-  await killOne(stage);
-  await startOne(stage);
-  await restartAll(stage);
-  await forgetAll(stage);
-}
-
-async function killOne({ view, story, providers, signal }: Stage): Promise<void> {
-  const victim = providers.shift() as Provider;
-  story.killed = { id: victim.id, at: systemClock.wall() };
-  victim.child.kill("SIGKILL");
-  view.event("killed", `✖ killed ${victim.id} (SIGKILL)`, { id: victim.id });
-  await systemClock.sleep(ACTS.killMs, signal);
-}
-
-async function startOne({ cast, view, story, providers, signal }: Stage): Promise<void> {
-  const fresh = await cast.provider();
-  story.newcomer = { id: fresh.id, at: systemClock.wall() };
-  providers.push(fresh);
-  view.event("started", `✚ started ${fresh.id}`, { id: fresh.id });
-  await systemClock.sleep(ACTS.newcomerMs, signal);
-}
-
-async function restartAll({ cast, view, story, providers, signal }: Stage): Promise<void> {
-  for (const [index, provider] of providers.entries()) {
-    const askedAt = systemClock.now();
-    provider.child.once("exit", () => story.leavingMs.push(Math.round(systemClock.now() - askedAt)));
-    providers[index] = await cast.replace(provider);
-    story.restartsMs.push(Math.round(systemClock.now() - askedAt));
-    view.event("restarted", `↻ restarted ${provider.id} (SIGTERM)`, { id: provider.id });
-  }
-  await systemClock.sleep(ACTS.restartMs, signal);
-}
-
-async function forgetAll({ cast, view, story, signal, visible }: Stage): Promise<void> {
-  await cast.killRegistry();
-  view.event("registryKilled", "✖ killed the registry (SIGKILL)");
-  await systemClock.sleep(ACTS.awayMs, signal);
-  const everybody = visible();
-  const url = await cast.registry();
-  const backAt = systemClock.wall();
-  view.event("registryBack", "✚ the registry is back, with nothing in its memory", { url });
-  const scope = { clock: systemClock, signal };
-  const seenAt = await within("return of every provider to the registry", VISIBLE_WITHIN_MS, scope, () => everybody);
-  story.visibleAgainMs = Math.max(0, Math.round(seenAt - backAt));
-  await systemClock.sleep(ACTS.backMs, signal);
+  do await Promise.race([broken, acts({ ...stage, visible })]);
+  while (forever && !signal.aborted);
 }

@@ -1,8 +1,9 @@
-/** What a provider tells the conductor. */
+import type { Lease } from "../../registry/registry.js";
+
+/** What a provider tells the conductor, whenever it has registered. */
 export interface ProviderReady {
   readonly type: "ready";
-  readonly id: string;
-  readonly port: number;
+  readonly lease: Lease;
 }
 
 /** What the consumer saw of one instance. Moments are wall-clock milliseconds of this machine. */
@@ -10,6 +11,8 @@ export interface SeenInstance {
   readonly id: string;
   /** As the registry tells it, or `ejected` if calls told otherwise, or `gone`. */
   readonly status: string;
+  /** Which life of it the consumer's list holds; 0 if none. */
+  readonly incarnation: number;
   readonly calls: number;
   readonly latencyMs: number | undefined;
   readonly firstAt: number | undefined;

@@ -1,21 +1,17 @@
 import { createServer } from "node:http";
 import { createAgent } from "../../index.js";
 import type { ProviderReady } from "./messages.js";
+import { TTL_MS } from "./ttl.js";
 
-/** Short, so that the registry too forgets a killed provider while the demo runs. */
-const TTL_MS = 6_000;
-
-const [registry = "", port = "0", work = "5"] = process.argv.slice(2);
+const [registry = "", service = "", port = "0", work = "5"] = process.argv.slice(2);
 const server = createServer((_request, response) => {
   const until = performance.now() + Number(work) * Math.random() * 0.2; // a little of this machine's time
   while (performance.now() < until);
   response.setHeader("x-instance", agent.instance?.id ?? "");
   response.end("ok");
 });
-const agent = createAgent({ registry, service: "orders", ttlMs: TTL_MS, metadata: { pid: String(process.pid) } });
-agent.once("registered", ({ lease: { instance } }) => {
-  process.send?.({ type: "ready", id: instance.id, port: instance.port } satisfies ProviderReady);
-});
+const agent = createAgent({ registry, service, ttlMs: TTL_MS, metadata: { pid: String(process.pid) } });
+agent.on("registered", ({ lease }) => process.send?.({ type: "ready", lease } satisfies ProviderReady));
 agent.once("stopped", () => {
   if (process.connected) process.disconnect(); // the last thing that holds this process
 });

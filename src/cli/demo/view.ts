@@ -15,9 +15,9 @@ const BAR = 24;
 const EVENTS_SHOWN = 6;
 
 /** A live table on a terminal, plain lines elsewhere or with `NO_COLOR`, JSON lines for machines. */
-export function viewFor(out: NodeJS.WriteStream, json: boolean): View {
+export function viewFor(out: NodeJS.WriteStream, service: string, json: boolean): View {
   if (json) return jsonView(out);
-  return out.isTTY && !process.env["NO_COLOR"] ? liveView(out) : plainView(out);
+  return out.isTTY && !process.env["NO_COLOR"] ? liveView(out, service) : plainView(out);
 }
 
 function jsonView(out: NodeJS.WriteStream): View {
@@ -45,7 +45,7 @@ function plainView(out: NodeJS.WriteStream): View {
   };
 }
 
-function liveView(out: NodeJS.WriteStream): View {
+function liveView(out: NodeJS.WriteStream, service: string): View {
   const events: string[] = [];
   let drawn = 0;
   const draw = (lines: readonly string[]): void => {
@@ -58,7 +58,7 @@ function liveView(out: NodeJS.WriteStream): View {
     report(report, seconds) {
       const failed =
         report.failures === 0 ? styleText("green", "0 failed") : styleText("red", `${report.failures} failed`);
-      const head = `${styleText("bold", "http://orders/")}  ${seconds.toFixed(1)} s   ${report.calls} calls   ${failed}`;
+      const head = `${styleText("bold", `http://${service}/`)}  ${seconds.toFixed(1)} s   ${report.calls} calls   ${failed}`;
       draw([head, "", ...report.instances.map((each) => row(each, report)), "", ...events.slice(-EVENTS_SHOWN)]);
     },
     summary: (lines) => void out.write(`\n${lines.join("\n")}\n`),
