@@ -5,6 +5,7 @@ import type { Witness } from "./witness.js";
 /** Ends everybody, and takes whatever they left in a registry that goes on without them out of it. */
 export async function leaveNoTrace(cast: Cast, view: View, witness: Witness): Promise<void> {
   await cast.leave();
+  if (cast.leases.size === 0) return; // nobody ever registered
   const kept = await witness.forget([...cast.leases.values()]);
   const text =
     kept === 0
