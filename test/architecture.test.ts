@@ -26,7 +26,7 @@ const ROOF = ["index.ts", "connect.ts", "connect", "cli"];
 
 /** Each third-party package has one door. */
 const DOORS: Readonly<Record<string, RegExp>> = {
-  undici: /^(runtime\/http\.ts|client\/)/,
+  undici: /^(runtime\/http(-answer)?\.ts|client\/)/,
   "p-retry": /^runtime\/retry\.ts$/,
   "lru-cache": /^consumer\/resolver\.ts$/,
   "@grpc/grpc-js": /^adapters\/nacos-channel\.ts$/,

@@ -1,6 +1,6 @@
 import type { Position, RegistryUpdate } from "../model/update.js";
 import { difference } from "../model/update.js";
-import type { Clock } from "../runtime/clock.js";
+import { type Clock, turn } from "../runtime/clock.js";
 import { within } from "../runtime/deadline.js";
 import { WATCH_CONNECTIONS } from "./consul-client.js";
 import type { Answer, ConsulReads } from "./consul-reads.js";
@@ -74,6 +74,7 @@ export class ConsulWatch {
         if (pauseMs > 0) await this.#clock.sleep(pauseMs, signal);
         const answer = await this.#ask(query.service, index, signal);
         told = deliver(query, answer);
+        await turn(); // readers first: to ask again takes as long as all they do with the answer
         index = answer.rewound ? undefined : answer.index;
       }
     } catch (error) {

@@ -93,6 +93,11 @@ export function sleepOn(clock: Pick<Clock, "schedule">, ms: number, signal?: Abo
   });
 }
 
+/** One turn of the event loop: every promise that can settle by itself has done so then. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /**
  * Keeps the process alive while somebody awaits `task`: all our timers are unref'd, and Node would otherwise end with
  * exit code 13 in the middle of the user's `await`.

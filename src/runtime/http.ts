@@ -3,9 +3,8 @@ import { buildConnector, type Dispatcher, Pool } from "undici";
 import { DiscoveryError } from "../model/errors.js";
 import { invalid } from "../model/fields.js";
 import { adviceFor } from "./http-advice.js";
+import { type Carrier, TooLong, textOf, wholeAnswer } from "./http-answer.js";
 
-/** The most a registry's answer may hold, in bytes: 16 MiB, enough for 50,000 instances. */
-const MAX_BODY_BYTES = 16 * 1024 * 1024;
 /** The most one line of a stream may hold, in characters. */
 const MAX_LINE_LENGTH = 16 * 1024 * 1024;
 /** Sockets per registry: watches, pulls and beats of one process together stay far below Consul's 200 per client. */
@@ -55,48 +54,40 @@ export interface HttpClient {
   close(): Promise<void>;
 }
 
-/** What carries requests: undici's pool, or the simulation's network. */
-export type Carrier = Pick<Dispatcher, "request" | "destroy">;
-
 /** @throws {DiscoveryError} `INVALID_OPTION` if `origin` is no HTTP origin */
 export function httpClient(options: HttpClientOptions, carrier?: Carrier): HttpClient {
   const { name, origin, headers = {} } = options;
   const pool = carrier ?? poolTo(originOf(name, origin), options.connections ?? CONNECTIONS);
 
-  const send = async (
-    request: HttpRequest,
-  ): Promise<{ status: number; headers: HttpResponse["headers"]; body: Readable }> => {
+  const asked = (request: HttpRequest): Dispatcher.DispatchOptions => {
     const { type, text } = contentOf(request);
-    try {
-      const {
-        statusCode,
-        headers: answered,
-        body,
-      } = await pool.request({
-        method: request.method,
-        path: request.path,
-        signal: request.signal,
-        headers: { ...headers, ...(type === undefined ? {} : { "content-type": type }), ...request.headers },
-        body: text ?? null,
-      });
-      return { status: statusCode, headers: answered, body };
-    } catch (cause) {
-      throw failure(name, request, cause);
-    }
+    return {
+      method: request.method,
+      path: request.path,
+      headers: { ...headers, ...(type === undefined ? {} : { "content-type": type }), ...request.headers },
+      body: text ?? null,
+    };
   };
+
+  /** The answer, or what a failure on the way means. */
+  const tried = <T>(request: HttpRequest, answer: Promise<T>): Promise<T> =>
+    answer.catch((cause: unknown) => {
+      throw failure(name, request, cause);
+    });
 
   return {
     async request(request) {
-      const { status, headers: answered, body } = await send(request);
-      const text = await readAll(name, request, body);
-      if (status >= 300 && !request.accept?.includes(status)) throw refusal(name, request, status, answered, text);
+      const answer = await tried(request, wholeAnswer(pool, asked(request), request.signal));
+      const { status, headers, text } = answer;
+      if (status >= 300 && !request.accept?.includes(status)) throw refusal(name, request, status, headers, text);
       const strict = status < 300 && request.text !== true;
-      return { status, headers: answered, body: strict ? parsed(name, request, text) : jsonOrText(text) };
+      return { status, headers, body: strict ? parsed(name, request, text) : jsonOrText(text) };
     },
 
     async *lines(request) {
-      const { status, headers: answered, body } = await send(request);
-      if (status >= 300) throw refusal(name, request, status, answered, await readAll(name, request, body));
+      const opened = pool.request({ ...asked(request), signal: request.signal });
+      const { statusCode: status, headers: answered, body } = await tried(request, opened);
+      if (status >= 300) throw refusal(name, request, status, answered, await tried(request, textOf(body)));
       try {
         for await (const line of linesOf(body)) yield parsed(name, request, line);
       } catch (cause) {
@@ -152,22 +143,6 @@ function detach(socket: { unref(): unknown; ref(): unknown }): void {
   socket.ref = () => socket;
 }
 
-async function readAll(name: string, request: HttpRequest, body: Readable): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > MAX_BODY_BYTES)
-        throw new DiscoveryError("PROTOCOL", `${said(name, request)} more than ${MAX_BODY_BYTES} bytes`);
-      chunks.push(chunk);
-    }
-  } catch (cause) {
-    throw DiscoveryError.is(cause) ? cause : failure(name, request, cause);
-  }
-  return Buffer.concat(chunks, size).toString("utf8");
-}
-
 async function* linesOf(body: Readable): AsyncGenerator<string> {
   body.setEncoding("utf8");
   let rest = "";
@@ -206,8 +181,10 @@ function said(name: string, { method, path }: HttpRequest): string {
 }
 
 /** The caller's own abort passes through untouched; anything else means the registry is away. */
-function failure(name: string, { method, path, signal }: HttpRequest, cause: unknown): unknown {
+function failure(name: string, request: HttpRequest, cause: unknown): unknown {
+  const { method, path, signal } = request;
   if (signal.aborted) return signal.reason;
+  if (cause instanceof TooLong) return new DiscoveryError("PROTOCOL", `${said(name, request)} ${cause.message}`);
   const { code, advice } = adviceFor(cause);
   return new DiscoveryError(code, `${name} did not answer ${method} ${path}: ${reasonOf(cause)}${advice}`, { cause });
 }

@@ -1,4 +1,4 @@
-import { type Cancel, type Clock, sleepOn } from "../runtime/clock.js";
+import { type Cancel, type Clock, sleepOn, turn } from "../runtime/clock.js";
 
 interface Timer {
   readonly dueAt: number;
@@ -46,15 +46,15 @@ export class ManualClock implements Clock {
   /** Goes on by `ms`: runs what falls due on the way, and lets promises settle after each. */
   async advance(ms: number): Promise<void> {
     const until = this.#now + ms;
-    await settled();
+    await turn();
     for (let next = this.#next(until); next; next = this.#next(until)) {
       this.#now = Math.max(this.#now, next.dueAt);
       this.#timers.delete(next);
       next.run();
-      await settled();
+      await turn();
     }
     this.#now = until;
-    await settled();
+    await turn();
   }
 
   /** Jumps ahead as after a stall or a suspended machine: whatever fell due runs late, at the new moment. */
@@ -77,9 +77,4 @@ export class ManualClock implements Clock {
     }
     return next;
   }
-}
-
-/** One turn of the event loop: every promise that can settle by itself has done so. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
