@@ -10,7 +10,7 @@ import { shownUrl } from "./connect/shown-url.js";
 import { DiscoveryError } from "./model/errors.js";
 import { invalid } from "./model/fields.js";
 import { failover } from "./registry/failover.js";
-import type { Discovery, Registrar, Registry } from "./registry/registry.js";
+import type { Discovery, Registrar } from "./registry/registry.js";
 
 /** A registry, and whether it is ours to close. */
 export interface Connection<R> {
@@ -44,7 +44,7 @@ const SCHEMES: Readonly<Record<string, Open>> = {
 };
 
 /** Those that take several hosts, with commas between them, which no URL may hold. */
-const WITH_MEMBERS: ReadonlySet<string> = new Set(["etcd:", "etcd+https:"]);
+const WITH_MEMBERS: ReadonlySet<string> = new Set(["http:", "https:", "etcd:", "etcd+https:"]);
 /** What a URL of ours may hold before its path: who we are, and one host or several. */
 const AUTHORITY = /^([a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?)([^/?#]*)/i;
 /** Several URLs, in the order of preference: a comma before something that begins like one (hosts may have commas too). */
@@ -125,6 +125,16 @@ function named<T>(path: string, text: string, open: () => T): T {
   }
 }
 
-function openHttp(_path: string, { href: url }: URL, token: string | undefined): Registry {
-  return http({ url, ...(token ? { token } : {}) });
+/** `http://a:8761,b:8761`: nodes of one registry, on one etcd. */
+function openHttp(
+  path: string,
+  { href, protocol, pathname }: URL,
+  token: string | undefined,
+  hosts: readonly string[],
+) {
+  const urls = hosts.map((host) => `${protocol}//${host}`);
+  if (urls.length > 1 && !(pathname === "/" && urls.every((url) => URL.canParse(url)))) {
+    throw invalid(path, shownUrl(href), "http://host:8761, or several hosts with commas between them");
+  }
+  return http({ url: urls.length > 1 ? urls : href, ...(token ? { token } : {}) });
 }

@@ -45,6 +45,16 @@ describe("connect", () => {
     assert.equal(host, "a.internal");
   });
 
+  it("takes hosts with commas between them for nodes of one registry of ours, and URLs for several registries", () => {
+    assert.equal(
+      open("http://a.internal:1,b.internal:2").registry.name,
+      "registry http://a.internal:1,http://b.internal:2",
+    );
+    const several = open("http://a.internal:1,b.internal:2,http://c.internal:3").registry.name;
+    assert.equal(several, "registry http://a.internal:1,http://b.internal:2, else registry http://c.internal:3");
+    assert.throws(() => open("http://a.internal:1,b.internal:2/path"), /several hosts with commas/);
+  });
+
   it("keeps to the prefix in an etcd:// URL, and says who it is", async () => {
     const asked: [string | undefined, string | undefined, string][] = [];
     const backend = await startBackend(async (request, response) => {

@@ -1,4 +1,5 @@
 import { DiscoveryError } from "../model/errors.js";
+import { invalid } from "../model/fields.js";
 import { enlisted, type InstanceStatus, isStatus, type ServiceInstance } from "../model/instance.js";
 import type { RegistryUpdate } from "../model/update.js";
 import type { Beat, Lease, Registry, Renewal } from "../registry/registry.js";
@@ -6,6 +7,7 @@ import { type HttpClient, type HttpResponse, httpClient } from "../runtime/http.
 import { knownKeys } from "../runtime/options.js";
 import { healthToWire } from "../wire/health.js";
 import { manyFromWire, positionOf, toWire } from "../wire/json.js";
+import { HttpNodes } from "./http-nodes.js";
 import { SharedWatch } from "./http-watch.js";
 
 /** Leases in one heartbeat request: the protocol's limit. */
@@ -15,29 +17,40 @@ const QUIET_MS = 35_000;
 
 /** Where an MCP registry is. */
 export interface HttpOptions {
-  /** `http://host:8761`, without path. */
-  readonly url: string;
+  /**
+   * `http://host:8761`, without path. Several are nodes of one registry, servers on the same etcd: whoever asks stays
+   * with one while it answers and goes to the next when it does not, with the leases it has.
+   */
+  readonly url: string | readonly string[];
   /** Sent as `Authorization: Bearer`. */
   readonly token?: string;
 }
 
-/** An MCP registry spoken to over HTTP. Changes are streamed; all services of one value share one stream. */
+/**
+ * An MCP registry spoken to over HTTP. Changes are streamed; all services of one value share one stream.
+ *
+ * @throws {DiscoveryError} `INVALID_OPTION`
+ */
 export function http(options: HttpOptions): Registry {
   knownKeys("http", options, ["url", "token"]);
   const { url, token } = options;
-  const reached = {
-    name: `registry ${shown(url)}`,
-    origin: url,
-    headers: token ? { authorization: `Bearer ${token}` } : {},
+  const urls = typeof url === "object" ? url : [url];
+  const [first] = urls;
+  if (first === undefined) throw invalid("http.url", url, "one URL or several");
+  const headers = token ? { authorization: `Bearer ${token}` } : {};
+  const nodes = new HttpNodes(urls.length);
+  const connect = (patient?: boolean): HttpClient => {
+    const clients = urls.map((origin) => httpClient({ name: `registry ${shown(origin)}`, origin, headers }));
+    return nodes.client(clients, patient);
   };
-  const host = URL.canParse(url) ? new URL(url).hostname : undefined;
-  return httpOver(() => httpClient(reached), reached.name, host);
+  const host = URL.canParse(first) ? new URL(first).hostname : undefined;
+  return httpOver(connect, `registry ${urls.map(shown).join(",")}`, host);
 }
 
 /** The same over clients that somebody else makes: how the simulation puts its own network under it. */
-export function httpOver(connect: () => HttpClient, name: string, host: string | undefined): Registry {
+export function httpOver(connect: (patient?: boolean) => HttpClient, name: string, host: string | undefined): Registry {
   const client = connect();
-  const held = connect(); // deregistrations that wait must not take the sockets of beats and acknowledgements
+  const held = connect(true); // deregistrations that wait must not take the sockets of beats and acknowledgements
   const watch = new SharedWatch(client);
 
   return {
