@@ -62,6 +62,7 @@ export class HttpNodes {
     try {
       return { lines, first: await untilAborted(lines.next(), opening), release };
     } catch (error) {
+      release();
       lines.return(undefined).catch(() => {});
       throw error;
     }
@@ -78,10 +79,9 @@ export class HttpNodes {
         if (patient) return await ask(at, signal);
         return await within(`${method} ${path}`, TRY_MS, { clock: this.#clock, signal }, (inner) => ask(at, inner));
       } catch (error) {
-        signal.throwIfAborted();
         if (!isAway(error)) throw error;
-        this.#leave(at, error);
-        if (tried >= this.#count) throw error;
+        this.#leave(at, error); // also where the caller's own time is over
+        if (signal.aborted || tried >= this.#count) throw error;
       }
     }
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { afterEach, describe, it } from "vitest";
 import { HttpNodes } from "../../src/adapters/http-nodes.js";
-import { DiscoveryError } from "../../src/model/errors.js";
+import { DiscoveryError, type ErrorCode } from "../../src/model/errors.js";
 import { type HttpRequest, httpClient } from "../../src/runtime/http.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { startBackend } from "../fakes/backend.js";
@@ -101,6 +101,16 @@ describe("HttpNodes", () => {
     await again.return(undefined);
   });
 
+  it("leaves a node that is silent for longer than its caller has time, who asks the next one then", async () => {
+    const { client, asked, clock } = await start([silent, well]);
+    const halt = new AbortController();
+    const answer = assert.rejects(client().request({ ...QUESTION, signal: halt.signal }), is("TIMEOUT"));
+    while (asked()[0] === 0) await clock.advance(0);
+    halt.abort(new DiscoveryError("TIMEOUT", "No answer within 500 ms"));
+    await answer;
+    assert.equal((await client().request(QUESTION)).status, 200);
+  });
+
   it("takes the caller's own abort for what it is, and leaves nobody for it", async () => {
     const { client, asked, clock } = await start([silent, well]);
     const halt = new AbortController();
@@ -132,6 +142,6 @@ async function start(answers: readonly Answer[]) {
   return { client, nodes, clock, asked: () => nodes.map(({ requests }) => requests.length) };
 }
 
-function is(code: "UNAVAILABLE" | "UNAUTHORIZED"): (error: unknown) => boolean {
+function is(code: ErrorCode): (error: unknown) => boolean {
   return (error) => DiscoveryError.is(error, code);
 }

@@ -110,7 +110,9 @@ async function killed() {
 }
 
 async function provider() {
-  const child = fork(fileURLToPath(new URL("../chaos/provider-process.mjs", import.meta.url)), [registry]);
+  const child = fork(fileURLToPath(new URL("../chaos/provider-process.mjs", import.meta.url)), [
+    JSON.stringify({ url: registry }),
+  ]);
   const [{ id }] = await once(child, "message");
   return { child, id };
 }

@@ -8,7 +8,7 @@ import { setTimeout as pass } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Pool } from "undici";
 import { etcd } from "../../dist/adapters/etcd.js";
-import { createAgent, createResolver } from "../../dist/index.js";
+import { createAgent, createResolver, http } from "../../dist/index.js";
 
 const [origin = "http://127.0.0.1:2379", only] = process.argv.slice(2);
 const registry = origin.replace("http:", "etcd:");
@@ -16,7 +16,7 @@ const JSON_TYPE = { "content-type": "application/json" };
 const ROUNDS = 100;
 const REGISTRATIONS = 3_000;
 const IN_FLIGHT = 64;
-const parts = { notify, throughput, steady, killed };
+const parts = { notify, throughput, cluster, steady, killed };
 
 setInterval(() => {}, 1_000); // ours keeps no process alive
 
@@ -88,8 +88,7 @@ async function notify() {
 
 /** Registrations a second: a bare grant and put, and through one of our servers on that etcd, by turns. */
 async function throughput() {
-  const child = fork(fileURLToPath(new URL("etcd-server-process.mjs", import.meta.url)), [origin]);
-  const [url] = await once(child, "message");
+  const { child, url } = await server();
   const [raw, ours] = [new Pool(origin, { connections: IN_FLIGHT }), new Pool(url, { connections: IN_FLIGHT })];
   const rates = { raw: [], ours: [] };
   for (let round = 0; round < 5; round++) {
@@ -127,6 +126,55 @@ async function rateOf(register) {
   };
   await Promise.all(Array.from({ length: IN_FLIGHT }, work));
   return REGISTRATIONS / ((performance.now() - began) / 1_000);
+}
+
+/**
+ * Two of our servers: from a registration at one to the news of it at the other; then one is SIGKILLed, and a resolver
+ * that had it is told of the next registration by the other.
+ */
+async function cluster() {
+  const nodes = [await server(), await server()];
+  const [first, second] = nodes.map(({ url }) => http({ url }));
+  const both = createResolver({ registry: `${nodes[0].url},${new URL(nodes[1].url).host}` }).service("cluster");
+  const other = createResolver({ registry: second }).service("cluster");
+  const { signal } = new AbortController();
+  const told = (service, port) =>
+    new Promise((resolve) => {
+      const look = () => service.instances().some((each) => each.port === port) && resolve(performance.now());
+      service.on("changed", look);
+    });
+  const enter = (registry, port) => {
+    const instance = { id: `c${port}`, service: "cluster", host: "127.0.0.1", port, protocol: "http" };
+    return registry.register({ ...instance, weight: 1, tags: [], metadata: {} }, { ttlMs: 60_000, signal });
+  };
+  await Promise.all([enter(first, 1), both.ready().catch(() => {}), other.ready().catch(() => {})]);
+  await pass(2_000);
+  const times = [];
+  for (let port = 2; port < 2 + ROUNDS; port++) {
+    const news = told(other, port);
+    const sent = performance.now();
+    await enter(first, port);
+    times.push((await news) - sent);
+    await pass(30);
+  }
+  times.sort((a, b) => a - b);
+  const [p50, worst] = [times[ROUNDS / 2], times.at(-1)].map((ms) => ms.toFixed(1));
+  console.log(`cluster: registered at one, known at the other: p50 ${p50} ms, worst of ${ROUNDS} ${worst} ms`);
+  const moved = told(both, 10_000);
+  const killedAt = performance.now();
+  nodes[0].child.kill("SIGKILL");
+  await enter(second, 10_000);
+  console.log(
+    `cluster: a resolver of a SIGKILLed node is told by the other after ${Math.round((await moved) - killedAt)} ms`,
+  );
+  for (const { child } of nodes) child.kill("SIGKILL");
+}
+
+/** One of our servers on that etcd, a process of its own. */
+async function server() {
+  const child = fork(fileURLToPath(new URL("etcd-server-process.mjs", import.meta.url)), [origin]);
+  const [url] = await once(child, "message");
+  return { child, url };
 }
 
 /** Requests in one minute in which nothing changes: one agent, and one resolver that watches ten services. */
@@ -180,7 +228,9 @@ async function killed() {
 }
 
 async function provider() {
-  const child = fork(fileURLToPath(new URL("../chaos/provider-process.mjs", import.meta.url)), [registry]);
+  const child = fork(fileURLToPath(new URL("../chaos/provider-process.mjs", import.meta.url)), [
+    JSON.stringify({ url: registry }),
+  ]);
   const [{ id }] = await once(child, "message");
   return { child, id };
 }

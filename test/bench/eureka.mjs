@@ -91,7 +91,9 @@ async function killed() {
 }
 
 async function provider(registry) {
-  const child = fork(fileURLToPath(new URL("../chaos/provider-process.mjs", import.meta.url)), [registry]);
+  const child = fork(fileURLToPath(new URL("../chaos/provider-process.mjs", import.meta.url)), [
+    JSON.stringify({ url: registry }),
+  ]);
   const [{ id }] = await once(child, "message");
   return { child, id };
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { afterEach, beforeEach, describe, it } from "vitest";
 import { etcd } from "../../src/adapters/etcd.js";
 import { http } from "../../src/adapters/http.js";
-import { DiscoveryError, defineInstance, type Registry } from "../../src/index.js";
+import { createAgent, createResolver, DiscoveryError, defineInstance, type Registry } from "../../src/index.js";
 import { systemClock } from "../../src/runtime/clock.js";
 import { createRegistryServer, type RegistryServer } from "../../src/server/index.js";
 import { type RunningRegistry, startRegistry, whyMissing } from "../registries/start.js";
@@ -71,6 +73,52 @@ describe.skipIf(missing)("two of our servers on one etcd", () => {
       assert.deepEqual((await b.renew([{ lease }], { signal })).unknown, []);
     }
     assert.equal((await instances(b)).length, 1);
+  });
+
+  it("lose nothing when the process of one is killed: agents and resolvers go on with the other, as if it were the same", async () => {
+    const [first, second] = [await serverProcess(), await serverProcess()];
+    const registry = `${first.url},${new URL(second.url).host}`;
+    const untoward: string[] = [];
+    const agents = [1, 2, 3].map((port) =>
+      keep(createAgent({ registry, service: "orders", host: "127.0.0.1", port, ttlMs: TTL_MS })),
+    );
+    await Promise.all(agents.map((agent) => agent.start()));
+    for (const agent of agents) {
+      agent.on("lost", () => untoward.push("a lease was lost"));
+      agent.on("registered", () => untoward.push("an agent registered again"));
+    }
+    const service = keep(createResolver({ registry })).service("orders");
+    while ((await service.ready()).instances.length < 3) await systemClock.sleep(20);
+    service.on("suspected", () => untoward.push("instances were doubted"));
+    first.kill();
+    const late = keep(createAgent({ registry, service: "orders", host: "127.0.0.1", port: 4, ttlMs: TTL_MS }));
+    await late.start();
+    while (service.instances().length < 4) await systemClock.sleep(20);
+    await agents[0]?.stop();
+    while (service.instances().length > 3) await systemClock.sleep(20);
+    await systemClock.sleep(2 * TTL_MS); // whoever could not beat would be gone now
+    assert.deepEqual(
+      service.instances().map(({ port, status }) => [port, status]),
+      [2, 3, 4].map((port) => [port, "healthy"]),
+    );
+    assert.deepEqual(untoward, []);
+  });
+
+  it("lose nothing when one of them stands still, though it takes connections: the other is asked", async () => {
+    const [first, second] = [await serverProcess(), await serverProcess()];
+    const registry = `${first.url},${new URL(second.url).host}`;
+    const agent = keep(createAgent({ registry, service: "orders", host: "127.0.0.1", port: 1, ttlMs: TTL_MS }));
+    const lost: unknown[] = [];
+    agent.on("lost", (event) => lost.push(event));
+    await agent.start();
+    const service = keep(createResolver({ registry })).service("orders");
+    await service.ready();
+    first.stop(); // a process that stands still takes connections all the same
+    await systemClock.sleep(2 * TTL_MS);
+    const late = keep(createAgent({ registry, service: "orders", host: "127.0.0.1", port: 2, ttlMs: TTL_MS }));
+    await late.start();
+    while (service.instances().length < 2) await systemClock.sleep(20);
+    assert.deepEqual(lost, []);
   });
 
   it("let each instance die alone, though its server lives and beats for others", async () => {
@@ -144,6 +192,19 @@ async function server(leaseKey?: string): Promise<RegistryServer> {
   opened.push(made);
   await made.listen();
   return made;
+}
+
+/** One of our servers as a process of its own, which can be killed. */
+async function serverProcess() {
+  const child = fork(new URL("../bench/etcd-server-process.mjs", import.meta.url), [store.url]);
+  keep({ close: async () => void child.kill("SIGKILL") });
+  const [url] = (await once(child, "message")) as [string];
+  return { url, kill: () => child.kill("SIGKILL"), stop: () => child.kill("SIGSTOP") };
+}
+
+function keep<T extends { close(): Promise<unknown> }>(value: T): T {
+  opened.push(value);
+  return value;
 }
 
 function through({ url = "" }: RegistryServer): Registry {
