@@ -1,8 +1,8 @@
 import { DiscoveryError } from "../model/errors.js";
 import { byId, defineInstance, type InstanceStatus, type Protocol, type ServiceInstance } from "../model/instance.js";
 import type { Readable } from "../wire/json.js";
-import { foreignLabel, foreignMetadata, foreignProtocol, foreignTags } from "./consul-foreign.js";
 import { packed, unpacked } from "./consul-meta.js";
+import { foreignLabel, foreignMetadata, foreignProtocol, foreignTags } from "./foreign.js";
 
 /** Consul removes a critical instance no sooner than this, in milliseconds: five minutes, so that an outage empties no list. */
 const REMOVE_AFTER_MS = 5 * 60_000;

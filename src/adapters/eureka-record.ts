@@ -9,8 +9,8 @@ import {
   type ServiceInstance,
 } from "../model/instance.js";
 import type { Readable } from "../wire/json.js";
-import { foreignLabel, foreignMetadata, foreignProtocol } from "./consul-foreign.js";
 import { packed, unpacked } from "./eureka-meta.js";
+import { foreignLabel, foreignMetadata, foreignProtocol } from "./foreign.js";
 
 /** A weight as the model knows it ends here; that of others is cut. */
 const MAX_WEIGHT = 1_000;

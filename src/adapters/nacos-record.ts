@@ -7,7 +7,7 @@ import {
   type ServiceInstance,
 } from "../model/instance.js";
 import type { Readable } from "../wire/json.js";
-import { foreignLabel, foreignMetadata, foreignProtocol } from "./consul-foreign.js";
+import { foreignLabel, foreignMetadata, foreignProtocol } from "./foreign.js";
 import type { Params } from "./nacos-client.js";
 import { packed, unpacked } from "./nacos-meta.js";
 

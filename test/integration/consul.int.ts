@@ -25,6 +25,10 @@ describe.skipIf(missing)("a real Consul", () => {
   });
   afterAll(() => server?.stop());
 
+  it("is of the version that was asked for, or of the one there is by default", () => {
+    assert.deepEqual(server.info["version"], [process.env["CONSUL_GO_VERSION"] || "v1.8.7"]);
+  });
+
   it("may be restarted empty: agents are back within a beat, and a resolver serves without a break", async () => {
     const registry = url("consul:");
     const agents = [3_001, 3_002, 3_003].map((port) =>
