@@ -9,7 +9,14 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { ...common, name: "unit", include: ["test/**/*.test.ts"], testTimeout: 20_000, hookTimeout: 60_000 },
+        test: {
+          ...common,
+          name: "unit",
+          globalSetup: "test/not-run.ts",
+          include: ["test/**/*.test.ts"],
+          testTimeout: 20_000,
+          hookTimeout: 60_000,
+        },
       },
       {
         extends: true,

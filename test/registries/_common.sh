@@ -17,7 +17,15 @@ SELF="${0##*/}"
 
 say()   { printf '%s\n' "$*" >&2; }
 usage_error() { say "$SELF: $*"; exit 2; }
-unavailable() { say "$SELF: cannot be installed here: $*"; exit 3; }
+unavailable() { say "$SELF: cannot be installed here: $*; $(way_out)"; exit 3; }
+way_out() {              # what whoever wants these tests can do
+  case "$SELF" in
+    consul.sh) echo "CONSUL_BIN=/path/to/consul takes one that is there" ;;
+    etcd.sh) echo "ETCD_BIN=/path/to/etcd ETCDCTL_BIN=/path/to/etcdctl takes one that is there" ;;
+    dns.sh) echo "an nsd on PATH will do" ;;
+    *) echo "a JDK and Maven on PATH, and a repository they reach, will do" ;;
+  esac
+}
 
 # ports
 # A port is free when nothing accepts on it. Auto-chosen ports come from below Linux's
