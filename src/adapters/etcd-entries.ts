@@ -1,13 +1,22 @@
 import { DiscoveryError } from "../model/errors.js";
+import type { Clock } from "../runtime/clock.js";
 import { haltSignal, untilAborted } from "../runtime/deadline.js";
 import type { EtcdClient, Fields } from "./etcd-client.js";
 import type { EtcdKeys, Life } from "./etcd-keys.js";
+import { rangesIn } from "./etcd-reads.js";
+import { keyValues } from "./etcd-record.js";
 
 /** Registrations in one transaction: each puts two keys, and etcd allows 128 operations. */
 const BATCH = 60;
 
 /** Transactions under way: while etcd works at one, the next is written or read. */
 const PARALLEL = 4;
+
+/** A name that was written is taken for written this long, in milliseconds: who deletes one by hand waits no longer. */
+const NAMED_MS = 10_000;
+
+/** So many names are remembered at most. */
+const MAX_NAMED = 10_000;
 
 /** One life that is to be entered under a lease, if nobody holds its id. */
 export interface Entry {
@@ -28,13 +37,19 @@ interface Waiting extends Entry {
 export class EtcdEntries {
   readonly #client: EtcdClient;
   readonly #keys: EtcdKeys;
+  readonly #clock: Clock;
   readonly #halt = haltSignal();
   #waiting: Waiting[] = [];
   #running = 0;
+  /** Names that stand in the store of `#epoch`, and when they were written. */
+  readonly #named = new Map<string, number>();
+  /** What stands at the epoch's key of the store that was written to. */
+  #epoch: string | undefined;
 
-  constructor(client: EtcdClient, keys: EtcdKeys) {
+  constructor(client: EtcdClient, keys: EtcdKeys, clock: Clock) {
     this.#client = client;
     this.#keys = keys;
+    this.#clock = clock;
   }
 
   /** The answer's last range is the epoch's key; if it is refused, the first one has the holders of the id. */
@@ -78,22 +93,41 @@ export class EtcdEntries {
   }
 
   async #asked(batch: readonly Entry[]): Promise<Fields> {
-    const compare = batch.map(({ life: { service, id } }) => {
+    const now = this.#clock.now();
+    const isFree = ({ life: { service, id } }: Entry) => {
       return { ...this.#keys.lives(service, id), target: "CREATE", result: "EQUAL", create_revision: "0" };
-    });
-    const names = new Set(batch.map(({ life }) => life.service));
+    };
+    const names = [...new Set(batch.map(({ life }) => life.service))];
+    const unnamed = names.filter((name) => !this.#isNamed(name, now));
+    const value = unnamed.length < names.length ? this.#epoch : undefined;
+    const sameStore = value === undefined ? [] : [{ key: this.#keys.epoch, target: "VALUE", result: "EQUAL", value }];
+    const compare = [...batch.map(isFree), ...sameStore];
     const epoch = { request_range: { key: this.#keys.epoch } };
     const success = [
       ...batch.map(({ life, value, lease }) => ({ request_put: { key: this.#keys.life(life), value, lease } })),
-      ...[...names].map((name) => ({ request_put: { key: this.#keys.name(name) } })),
+      ...unnamed.map((name) => ({ request_put: { key: this.#keys.name(name) } })),
       epoch,
     ];
     const [{ life }] = batch as readonly [Entry];
     const failure = batch.length > 1 ? [] : [{ request_range: this.#keys.lives(life.service, life.id) }, epoch];
     const answer = await this.#client.call("/v3/kv/txn", { compare, success, failure }, this.#halt.signal);
     const { responses } = answer;
-    const isDone = answer["succeeded"] === true && Array.isArray(responses);
-    return isDone ? { ...answer, responses: responses.slice(-1) } : answer;
+    if (answer["succeeded"] !== true) this.#named.clear(); // it may be another store: whoever asks again names them
+    if (answer["succeeded"] !== true || !Array.isArray(responses)) return answer;
+    const done = { ...answer, responses: responses.slice(-1) };
+    this.#wrote(unnamed, keyValues(rangesIn(done)[0])[0]?.value, now);
+    return done;
+  }
+
+  #isNamed(name: string, now: number): boolean {
+    const at = this.#named.get(name);
+    return at !== undefined && now - at < NAMED_MS;
+  }
+
+  #wrote(names: readonly string[], epoch: string | undefined, now: number): void {
+    if (epoch !== this.#epoch || this.#named.size > MAX_NAMED) this.#named.clear(); // another store, or very many
+    this.#epoch = epoch;
+    if (epoch !== undefined) for (const name of names) this.#named.set(name, now);
   }
 }
 

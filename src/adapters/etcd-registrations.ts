@@ -39,7 +39,7 @@ export class EtcdRegistrations {
   constructor(client: EtcdClient, keys: EtcdKeys, leases: EtcdLeases, reads: EtcdReads, clock: Clock) {
     this.#client = client;
     this.#keys = keys;
-    this.#entries = new EtcdEntries(client, keys);
+    this.#entries = new EtcdEntries(client, keys, clock);
     this.#leases = leases;
     this.#reads = reads;
     this.#clock = clock;

@@ -102,7 +102,7 @@ async function throughput() {
     rates.ours.push(
       await rateOf((index) =>
         post(ours, "/v1/register", {
-          id: `${round}-${index}`,
+          id: `${process.pid}-${round}-${index}`, // one that an earlier run has left would be taken over
           service_name: `t${index % 50}`,
           host: "10.0.0.1",
           port: 1_000,

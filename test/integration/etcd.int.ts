@@ -48,6 +48,27 @@ describe.skipIf(missing)("a real etcd", () => {
     assert.deepEqual(await picks.stop(), { misses: 0 });
   });
 
+  it("names the services of those who come together once, and again in a store that began anew", async () => {
+    const registry = keep(etcd({ endpoints: server.url }));
+    const together = (...ports: readonly number[]) =>
+      Promise.all(
+        ports.map((port) => registry.register(instance("named", port), { ttlMs: 9_000, alone: true, signal })),
+      );
+    await together(1, 2, 3);
+    await together(7, 8, 9); // the first made the store's epoch
+    const { header: before } = await post("kv/range", { key: "AA==" });
+    await together(4, 5, 6);
+    const key = Buffer.from("/mcp-discovery/names/named").toString("base64");
+    const { kvs } = await post("kv/range", { key });
+    assert.ok(Number(kvs[0].mod_revision) <= Number(before.revision));
+    await server.stop();
+    server = await startRegistry("etcd.sh", ["--port", String(server.port)]);
+    await together(1, 2, 3);
+    assert.ok((await registry.services?.({ signal }))?.includes("named"));
+    const update = await registry.list("named", { signal });
+    assert.equal(update.type === "reset" && update.instances.length, 3);
+  });
+
   it("ends all registrations of a process with one lease, and each as expired", async () => {
     const registry = keep(etcd({ endpoints: server.url }));
     const leases = [];
