@@ -128,6 +128,27 @@ describe.skipIf(missing)("a real Consul", () => {
     assert.ok(reads <= 2 + 5 * seconds, `${reads} reads in ${seconds} s`);
   });
 
+  it("is asked in a quiet time as often as its waits end, once per service, however many resolvers share it", async () => {
+    const proxy = keep(await startFaultProxy(url()));
+    const registry = keep(consul({ url: proxy.url, waitMs: 1_000 }));
+    const names = ["quiet-1", "quiet-2", "quiet-3", "quiet-4", "quiet-5"];
+    const enter = (service: string) =>
+      registry.register(defineInstance({ service, host: "127.0.0.1", port: 3_000 }), { ttlMs: 60_000, signal });
+    await Promise.all(names.map(enter));
+    const resolvers = [keep(createResolver({ registry })), keep(createResolver({ registry }))];
+    await Promise.all(resolvers.flatMap((resolver) => names.map((name) => resolver.service(name).ready())));
+    await systemClock.sleep(1_500);
+    const before = proxy.requests.length;
+    await systemClock.sleep(3_000);
+    const asked = proxy.requests.slice(before);
+    const waits = asked.filter((each) => each.includes("index="));
+    assert.ok(waits.length >= names.length && waits.length <= 4 * names.length, `${waits.length} blocking queries`);
+    assert.deepEqual(
+      asked.filter((each) => !waits.includes(each)),
+      [],
+    );
+  });
+
   it("says what is wrong with a datacenter that does not exist", async () => {
     const registry = keep(consul({ url: url(), datacenter: "nowhere" }));
     await rejects(registry.list("orders", { signal }), "REJECTED", /No path to datacenter.*does that datacenter exist/);

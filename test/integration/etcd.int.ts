@@ -187,6 +187,21 @@ describe.skipIf(missing)("a real etcd", () => {
     assert.equal(proxy.requests.filter((each) => each.includes("/v3/watch")).length, 1);
   });
 
+  it("is asked nothing in a quiet time, by however many resolvers", async () => {
+    const proxy = keep(await startFaultProxy(server.url));
+    const registry = keep(etcd({ endpoints: proxy.url }));
+    const names = ["quiet-1", "quiet-2", "quiet-3", "quiet-4", "quiet-5"];
+    const enter = (service: string) => registry.register(instance(service, 3_000), { ttlMs: 60_000, signal });
+    await Promise.all(names.map(enter));
+    const resolvers = [keep(createResolver({ registry })), keep(createResolver({ registry }))];
+    await Promise.all(resolvers.flatMap((resolver) => names.map((name) => resolver.service(name).ready())));
+    await systemClock.sleep(1_500);
+    assert.equal(proxy.requests.filter((each) => each.includes("/v3/watch")).length, names.length);
+    const before = proxy.requests.length;
+    await systemClock.sleep(3_000);
+    assert.deepEqual(proxy.requests.slice(before), []);
+  });
+
   it("keeps two prefixes apart, and refuses one that does not end in a slash", async () => {
     const [a, b] = [keep(etcd({ endpoints: server.url, prefix: "/a/" })), keep(etcd({ endpoints: server.url }))];
     await a.register(instance("apart-a", 1), { ttlMs: 9_000, signal });
