@@ -57,7 +57,9 @@ async function notify() {
   const prefix = "/mcp-discovery/services/notified/";
   const create_request = { key: base64(prefix), range_end: base64(`${prefix.slice(0, -1)}0`) };
   const { body } = await pool.request({ method: "POST", path: "/v3/watch", body: JSON.stringify({ create_request }) });
-  body.on("data", (chunk) => String(chunk).includes('"events"') && heard.raw());
+  body.on("data", (chunk) => {
+    for (const line of String(chunk).split("\n")) if (line !== "" && JSON.parse(line).result.events) heard.raw();
+  });
   await pass(1_000);
   const key = base64(`${prefix}instances/n1/${lease.id.split("/")[2]}`);
   const value = (weight) =>
