@@ -1,5 +1,6 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
-import { SharedLoad } from "../endpoint/shared-load.js";
+import { noteSilence } from "../endpoint/report.js";
+import { Book, bookOf, inFlightAt, rankAt, type SharedLoad } from "../endpoint/shared-load.js";
 import { Xorshift32 } from "../runtime/random.js";
 import type { Balancer, PickContext, Picker } from "./balancer.js";
 import { burdensOf, DRAWS, drawable, placesOf, untried, wasTried } from "./members.js";
@@ -33,7 +34,7 @@ class AdaptivePicker implements Picker {
   readonly #newcomers: Newcomers;
   #members: readonly Endpoint[] = [];
   #places: Uint32Array = new Uint32Array(0);
-  /** By index, where its cost is in `SharedLoad.ranks`. */
+  /** By index, where its rank is in `SharedLoad.standings`. */
   #ranksAt: Uint32Array = new Uint32Array(0);
   /** By how much a request in flight counts at each member: less where the weight is more. */
   #burdens: Float64Array = new Float64Array(0);
@@ -52,7 +53,7 @@ class AdaptivePicker implements Picker {
     const members = drawable(usable);
     this.#members = members;
     this.#places = placesOf(members);
-    this.#ranksAt = this.#places.map(SharedLoad.rankAt);
+    this.#ranksAt = this.#places.map(rankAt);
     this.#burdens = burdensOf(members);
     this.#draw.update(members);
     this.#shared = members[0]?.load.shared;
@@ -76,7 +77,7 @@ class AdaptivePicker implements Picker {
       const newcomer = this.#newcomers.onTrial(shared.now);
       if (newcomer !== undefined) return newcomer;
     }
-    return this.#members[this.#weighted ? this.#bestByWeight(shared) : this.#best(shared.ranks)];
+    return this.#members[this.#weighted ? this.#bestByWeight(shared) : this.#best(shared.standings)];
   }
 
   /** Without a branch that depends on what was drawn: `(b - a) >> 31` has all bits set if b is less, and none if not. */
@@ -118,15 +119,16 @@ class AdaptivePicker implements Picker {
     return best;
   }
 
-  #weightedCost(index: number, { scores, inFlights }: SharedLoad): number {
+  #weightedCost(index: number, { books, standings }: SharedLoad): number {
     const place = this.#places[index]!;
-    return scores[place]! * (inFlights[place]! * this.#burdens[index]! + 1);
+    const inFlight = standings[inFlightAt(place)]!;
+    return books[bookOf(place) | Book.SCORE]! * (inFlight * this.#burdens[index]! + 1);
   }
 
   /** Some microseconds for 1,000 members, ten times a second. */
   #sweep(shared: SharedLoad): void {
     const { now } = shared;
-    for (const { load } of this.#members) load.checkSilence(now);
+    for (const place of this.#places) noteSilence(shared, place, now);
     this.#newcomersAround = this.#newcomers.sweep(now);
     this.#sweepAt = now + SWEEP_MS;
   }

@@ -1,5 +1,5 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
-import type { SharedLoad } from "../endpoint/shared-load.js";
+import { inFlightAt, type SharedLoad } from "../endpoint/shared-load.js";
 import { oneOf } from "../model/fields.js";
 import { knownKeys } from "../runtime/options.js";
 import { Xorshift32 } from "../runtime/random.js";
@@ -60,7 +60,7 @@ class LatencyWeightedPicker implements Picker {
   readonly #law: LatencyLaw;
   readonly #twice: boolean;
   #members: readonly Endpoint[] = [];
-  #places: Uint32Array = new Uint32Array(0);
+  #inFlightAts: Uint32Array = new Uint32Array(0);
   /** Undefined while all weigh the same. */
   #burdens: Float64Array | undefined = undefined;
   #shared: SharedLoad | undefined = undefined;
@@ -75,7 +75,7 @@ class LatencyWeightedPicker implements Picker {
 
   update(_all: readonly Endpoint[], usable: readonly Endpoint[]): void {
     this.#members = drawable(usable);
-    this.#places = placesOf(this.#members);
+    this.#inFlightAts = placesOf(this.#members).map(inFlightAt);
     this.#burdens = even(this.#members) ? undefined : burdensOf(this.#members);
     this.#shared = this.#members[0]?.load.shared;
     if (this.#shared !== undefined) this.#prepare(this.#shared);
@@ -94,13 +94,13 @@ class LatencyWeightedPicker implements Picker {
     if (shared === undefined) return undefined;
     if (shared.now >= this.#dueAt || shared.firsts >= this.#dueFirsts) this.#prepare(shared);
     const first = this.#table.draw(this.#random);
-    return this.#members[this.#twice ? this.#freer(first, this.#table.draw(this.#random), shared.inFlights) : first];
+    return this.#members[this.#twice ? this.#freer(first, this.#table.draw(this.#random), shared.standings) : first];
   }
 
   /** The first, unless the second has fewer in flight for its weight. */
-  #freer(a: number, b: number, inFlights: Int32Array): number {
-    const atA = inFlights[this.#places[a]!]!;
-    const atB = inFlights[this.#places[b]!]!;
+  #freer(a: number, b: number, standings: Int32Array): number {
+    const atA = standings[this.#inFlightAts[a]!]!;
+    const atB = standings[this.#inFlightAts[b]!]!;
     const burdens = this.#burdens;
     if (burdens === undefined) return atB < atA ? b : a;
     return atB * burdens[b]! < atA * burdens[a]! ? b : a;

@@ -1,5 +1,5 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
-import type { SharedLoad } from "../endpoint/shared-load.js";
+import { inFlightAt, type SharedLoad } from "../endpoint/shared-load.js";
 import { Xorshift32 } from "../runtime/random.js";
 import type { Balancer, PickContext, Picker } from "./balancer.js";
 import { burdensOf, DRAWS, drawable, placesOf, untried, wasTried } from "./members.js";
@@ -25,7 +25,7 @@ class LeastRequestsPicker implements Picker {
   readonly #draw: WeightedDraw;
   #members: readonly Endpoint[] = [];
   #shared: SharedLoad | undefined = undefined;
-  #places: Uint32Array = new Uint32Array(0);
+  #inFlightAts: Uint32Array = new Uint32Array(0);
   #burdens: Float64Array = new Float64Array(0);
 
   constructor(seed: number) {
@@ -36,7 +36,7 @@ class LeastRequestsPicker implements Picker {
   update(_all: readonly Endpoint[], usable: readonly Endpoint[]): void {
     this.#members = drawable(usable);
     this.#shared = this.#members[0]?.load.shared;
-    this.#places = placesOf(this.#members);
+    this.#inFlightAts = placesOf(this.#members).map(inFlightAt);
     this.#burdens = burdensOf(this.#members);
     this.#draw.update(this.#members);
   }
@@ -56,9 +56,9 @@ class LeastRequestsPicker implements Picker {
     if (count < 2 || shared === undefined) return members[0];
     const first = this.#draw.next();
     const second = this.#otherThan(first, count);
-    const { inFlights } = shared;
-    const atFirst = inFlights[this.#places[first]!]!;
-    const atSecond = inFlights[this.#places[second]!]!;
+    const { standings } = shared;
+    const atFirst = standings[this.#inFlightAts[first]!]!;
+    const atSecond = standings[this.#inFlightAts[second]!]!;
     if (!this.#draw.weighted) return members[atSecond < atFirst ? second : first];
     return members[atSecond * this.#burdens[second]! < atFirst * this.#burdens[first]! ? second : first];
   }

@@ -61,7 +61,6 @@ export class Ejection {
   /** Takes in a success; in panic every one counts. True if that readmits it. */
   succeeded(panic: boolean): boolean {
     this.failuresInRow = 0;
-    this.successes++;
     if (this.cause === undefined) {
       this.times = 0;
       return false;

@@ -2,6 +2,7 @@ import type { ServiceInstance } from "../model/instance.js";
 import { Ejection } from "./ejection.js";
 import { Load } from "./load.js";
 import type { Outcome } from "./outcome.js";
+import { forget, noteBegin, noteCancel, noteEnd, noteFailure, noteSuccess } from "./report.js";
 import { SharedLoad } from "./shared-load.js";
 
 export type { Outcome } from "./outcome.js";
@@ -17,6 +18,11 @@ export interface EndpointWatcher {
  * the same id keeps the same endpoint, and with it everything measured.
  */
 export class Endpoint {
+  readonly #shared: SharedLoad;
+  readonly #place: number;
+  /** In rotation, and nothing held against it: one more success changes nothing. */
+  #isSound = true;
+  #hasLeft = false;
   instance: ServiceInstance;
   readonly load: Load;
   readonly ejection = new Ejection();
@@ -35,14 +41,17 @@ export class Endpoint {
   constructor(instance: ServiceInstance, now: number, watcher: EndpointWatcher, shared = new SharedLoad(now)) {
     this.instance = instance;
     this.weight = instance.weight; // the field stays a double, whatever it is given
-    this.load = new Load(shared);
+    this.#shared = shared;
+    this.#place = shared.join();
+    forget(shared, this.#place);
+    this.load = new Load(shared, this.#place);
     this.addedAt = now;
     this.#watcher = watcher;
   }
 
   /** A call begins, at `now` of the clock that `settle` goes by too. */
   begin(now: number): void {
-    this.load.begin(now);
+    noteBegin(this.#shared, this.#place, now);
   }
 
   /**
@@ -51,29 +60,54 @@ export class Endpoint {
    * @param latencyMs time to the headers; negative when it was not measured or must not count
    */
   settle(outcome: Outcome, latencyMs: number, now: number): void {
-    this.load.settle(outcome, latencyMs, now);
-    const { ejection } = this;
-    if (outcome === "success" && ejection.cause === undefined) {
-      ejection.failuresInRow = 0;
-      ejection.times = 0;
-      ejection.successes++;
-    } else if (outcome !== "cancelled" || ejection.onTrial) this.#watcher.judged(this, outcome);
+    if (outcome !== "success") return this.#settleOtherwise(outcome, latencyMs, now);
+    noteSuccess(this.#shared, this.#place, latencyMs, now);
+    if (!this.#isSound) this.#redeem();
   }
 
   /** The call is over, body included. */
   end(): void {
-    this.load.end();
+    const left = noteEnd(this.#shared, this.#place);
+    if (this.#hasLeft && left === 0) this.#shared.leave(this.#place);
+  }
+
+  /** It is listed no more; its calls in flight go on being counted, and then its place is free. */
+  leave(): void {
+    this.#hasLeft = true;
+    if (this.load.inFlight === 0) this.#shared.leave(this.#place);
   }
 
   /** The registry tells of it anew. Another incarnation is another process: what was held against the old one is void. */
   become(instance: ServiceInstance, now: number): void {
     if (instance.incarnation !== this.instance.incarnation) {
       this.ejection.reset();
-      this.load.forget();
+      forget(this.#shared, this.#place);
       this.addedAt = now;
     }
     this.instance = instance;
     this.weight = instance.weight;
+  }
+
+  #redeem(): void {
+    const { ejection } = this;
+    if (ejection.cause !== undefined) return this.#watcher.judged(this, "success");
+    ejection.failuresInRow = 0;
+    ejection.times = 0;
+    this.#isSound = true;
+  }
+
+  #settleOtherwise(outcome: Exclude<Outcome, "success">, latencyMs: number, now: number): void {
+    if (outcome === "cancelled") {
+      this.load.cancelled++;
+      noteCancel(this.#shared, this.#place, now);
+      if (this.ejection.onTrial) this.#watcher.judged(this, outcome);
+      return;
+    }
+    this.load.failures++;
+    this.#isSound = false;
+    this.ejection.successes = this.load.successes;
+    noteFailure(this.#shared, this.#place, outcome === "refused" ? -1 : latencyMs, now);
+    this.#watcher.judged(this, outcome);
   }
 }
 
@@ -102,7 +136,7 @@ export function reconcile(
     endpoints.delete(id);
     gone.push(endpoint);
   }
-  for (const { load } of gone) load.leave();
+  for (const endpoint of gone) endpoint.leave();
   return gone;
 }
 

@@ -46,7 +46,7 @@ describe("adaptive", () => {
     const fast = picker.pick(undefined) as Endpoint;
     assert.equal(fast, all[0]);
     fast.begin(1_001);
-    fast.load.shared.tick(1_150);
+    fast.load.shared.now = 1_150;
     for (let busy = 0; busy < 8; busy++) all[1]!.begin(1_150); // 15 × 9 is less than 149 × 2
     assert.equal(picker.pick(undefined), all[1]);
   });
@@ -56,7 +56,7 @@ describe("adaptive", () => {
     const picker = pickerOver(adaptive(), all);
     all[0]!.begin(1_001);
     all[0]!.settle("success", 10, 1_011);
-    all[0]!.load.shared.tick(60_000);
+    all[0]!.load.shared.now = 60_000;
     assert.equal(picker.pick(undefined), all[0]);
   });
 
@@ -72,7 +72,7 @@ describe("adaptive", () => {
     newcomer!.begin(1_002);
     assert.equal(trials(), 0);
     newcomer!.end();
-    shared.tick(40_000);
+    shared.now = 40_000;
     assert.equal(trials(), 0);
   });
 

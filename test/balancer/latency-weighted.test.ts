@@ -60,7 +60,7 @@ describe("latencyWeighted", () => {
     assert.ok(shares(picker, all, 1_000)[1]! > 980);
     for (let sample = 0; sample < 40; sample++) call(all[0]!, 0, 1_000.5);
     assert.ok(shares(picker, all, 1_000)[1]! > 980, "the table is still young");
-    all[0]!.load.shared.tick(1_101);
+    all[0]!.load.shared.now = 1_101;
     assert.ok(Math.abs(shares(picker, all, 1_000)[1]! - 500) < 100);
   });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
-import { SharedLoad } from "../../src/endpoint/shared-load.js";
+import { costAt, rankAt, SharedLoad } from "../../src/endpoint/shared-load.js";
 import { call, crowd } from "../balancer/crowd.js";
 
 describe("Load", () => {
@@ -19,8 +19,8 @@ describe("Load", () => {
     const costs = [1e-300, 0.05, 0.0500001, 7, 7.00001, 1e9, 1e125, Number.POSITIVE_INFINITY];
     const shared = new SharedLoad(0);
     crowd(40, undefined, shared);
-    for (const [index, cost] of costs.entries()) shared.costs[30 + index] = cost;
-    const ranks = costs.map((_, index) => shared.ranks[SharedLoad.rankAt(30 + index)] as number);
+    for (const [index, cost] of costs.entries()) shared.costs[costAt(30 + index)] = cost;
+    const ranks = costs.map((_, index) => shared.standings[rankAt(30 + index)] as number);
     assert.deepEqual(
       ranks,
       [...ranks].sort((a, b) => a - b),
@@ -48,7 +48,7 @@ describe("Load", () => {
     assert.ok(Math.abs(endpoint!.load.peakMs - 40) < 1e-9);
     call(endpoint!, 10, 1_101);
     assert.ok(Math.abs(endpoint!.load.peakMs - 37) < 0.01, "at once it falls by a tenth");
-    for (let now = 1_301; now <= 21_101; now += 200) endpoint!.load.shared.tick(now);
+    for (let now = 1_301; now <= 21_101; now += 200) endpoint!.load.shared.settledAt(now);
     call(endpoint!, 10, 21_102);
     assert.ok(endpoint!.load.peakMs < 10 + 27 * Math.exp(-1.9), "after two time constants most of it is gone");
   });
@@ -57,7 +57,7 @@ describe("Load", () => {
     const [endpoint, other] = crowd(2);
     call(endpoint!, 100, 1_000);
     call(other!, 10, 1_000);
-    other!.load.shared.tick(3_600_000);
+    other!.load.shared.settledAt(3_600_000);
     call(other!, 10, 3_600_001);
     assert.ok(costOf(endpoint!) > costOf(other!) * 9);
   });
@@ -77,7 +77,7 @@ describe("Load", () => {
     const shared = new SharedLoad(0);
     const [left] = crowd(1, undefined, shared);
     left!.begin(0);
-    left!.load.leave();
+    left!.leave();
     const [heir] = crowd(1, undefined, shared);
     assert.notEqual(heir!.load.place, left!.load.place);
     left!.settle("success", 1, 1);
@@ -99,5 +99,5 @@ describe("Load", () => {
 });
 
 function costOf({ load: { shared, place } }: ReturnType<typeof crowd>[0]): number {
-  return (shared.costs[place] ?? 0) / shared.growth;
+  return (shared.costs[costAt(place)] ?? 0) / shared.growth;
 }
