@@ -49,7 +49,7 @@ export function createResolver(options: CreateResolverOptions = {}): ResolverCli
 export { type FileOptions, fileRegistry } from "./adapters/file.js";
 export { type HttpOptions, http } from "./adapters/http.js";
 export { staticRegistry } from "./adapters/static.js";
-export { adaptive } from "./balancer/adaptive.js";
+export { type AdaptiveOptions, adaptive } from "./balancer/adaptive.js";
 export type { Balancer, PickContext, Picker } from "./balancer/balancer.js";
 export { type BalancerName, balancerNamed } from "./balancer/by-name.js";
 export { type BoundedLoadOptions, type ConsistentHashOptions, consistentHash } from "./balancer/consistent-hash.js";
@@ -116,6 +116,7 @@ export type { AgentEvents, AgentState, Farewell } from "./provider/agent-events.
 export type { AgentOptions, AgentUpdate } from "./provider/agent-options.js";
 export type { AttachOptions } from "./provider/attach-options.js";
 export type { HealthHandler, HealthOptions } from "./provider/health.js";
+export { type LoadReportOptions, reportLoad } from "./provider/load-report.js";
 export type { ReadyCheck } from "./provider/readiness.js";
 export {
   type CompareOptions,

@@ -1,16 +1,31 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { noteSilence } from "../endpoint/report.js";
 import { Book, bookOf, inFlightAt, rankAt, type SharedLoad } from "../endpoint/shared-load.js";
+import { oneOf } from "../model/fields.js";
+import { knownKeys } from "../runtime/options.js";
 import { Xorshift32 } from "../runtime/random.js";
 import type { Balancer, PickContext, Picker } from "./balancer.js";
 import { burdensOf, DRAWS, drawable, placesOf, untried, wasTried } from "./members.js";
 import { Newcomers } from "./newcomers.js";
+import { strainOf } from "./strain.js";
 import { WeightedDraw } from "./weighted-draw.js";
 
 /** How often it is looked whether anybody fell silent, in milliseconds. */
 const SWEEP_MS = 100;
 /** Among so few, all are compared; among more, three that were drawn. */
 const COMPARE_ALL = 3;
+
+/** What `adaptive()` goes by beside what it measures. */
+export interface AdaptiveOptions {
+  /**
+   * Whether those are heard that report their own load with their answers, as `reportLoad()` makes a server do: a full
+   * one then costs up to twice as much. It helps where each client makes few calls and others call the same servers, by
+   * a few percent; where clients make most of the calls themselves, they know without being told.
+   *
+   * @default false
+   */
+  readonly reportedLoad?: boolean | undefined;
+}
 
 /**
  * Draws three endpoints and takes the one where a call should be over first: latency × (in flight + 1) ÷ success rate⁴.
@@ -23,9 +38,13 @@ const COMPARE_ALL = 3;
  * and drops instances that hang or fail fast. With weights, draws and in flight are in proportion to them.
  *
  * @see Finagle's PeakEwma, whose law this is with other guards
+ * @throws {DiscoveryError} `INVALID_OPTION`, naming the option
  */
-export function adaptive(): Balancer {
-  return { name: "adaptive", usesKey: false, create: (seed) => new AdaptivePicker(seed) };
+export function adaptive(options: AdaptiveOptions = {}): Balancer {
+  knownKeys("adaptive", options, ["reportedLoad"]);
+  const reportedLoad = options.reportedLoad ?? false;
+  oneOf("adaptive.reportedLoad", String(reportedLoad), ["true", "false"]);
+  return { name: "adaptive", usesKey: false, create: (seed) => new AdaptivePicker(seed, reportedLoad) };
 }
 
 class AdaptivePicker implements Picker {
@@ -40,10 +59,12 @@ class AdaptivePicker implements Picker {
   #burdens: Float64Array = new Float64Array(0);
   #shared: SharedLoad | undefined = undefined;
   #weighted = false;
+  readonly #reads: boolean;
   #newcomersAround = false;
   #sweepAt = 0.5;
 
-  constructor(seed: number) {
+  constructor(seed: number, reads: boolean) {
+    this.#reads = reads;
     this.#random = new Xorshift32(seed);
     this.#draw = new WeightedDraw(this.#random);
     this.#newcomers = new Newcomers(this.#random);
@@ -57,7 +78,8 @@ class AdaptivePicker implements Picker {
     this.#burdens = burdensOf(members);
     this.#draw.update(members);
     this.#shared = members[0]?.load.shared;
-    this.#weighted = this.#draw.weighted;
+    this.#weighted = this.#draw.weighted || this.#reads;
+    if (this.#reads) this.#shared?.wantReports(true);
     this.#newcomersAround = this.#newcomers.update(members);
   }
 
@@ -119,10 +141,11 @@ class AdaptivePicker implements Picker {
     return best;
   }
 
-  #weightedCost(index: number, { books, standings }: SharedLoad): number {
+  #weightedCost(index: number, { books, standings, reports, now }: SharedLoad): number {
     const place = this.#places[index]!;
     const inFlight = standings[inFlightAt(place)]!;
-    return books[bookOf(place) | Book.SCORE]! * (inFlight * this.#burdens[index]! + 1);
+    const cost = books[bookOf(place) | Book.SCORE]! * (inFlight * this.#burdens[index]! + 1);
+    return reports === undefined || !this.#reads ? cost : cost * (1 + strainOf(reports, place, now));
   }
 
   /** Some microseconds for 1,000 members, ten times a second. */

@@ -1,5 +1,6 @@
 import type { Endpoint, Outcome } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
+import { utilizationIn } from "../runtime/load-header.js";
 import { type Again, outcomeOf, verdictOn, worthRetrying } from "./failure.js";
 import type { Handler } from "./handler.js";
 import { Timed, type Timing } from "./timed.js";
@@ -73,6 +74,7 @@ export class Attempt extends Timed implements Handler {
     const outcome = outcomeOf(status);
     if (outcome === "overloaded") this.#owner.overloaded(this, headers);
     this.#settle(outcome);
+    if (this.endpoint.isAsked) this.#hear(headers);
     if (worthRetrying(status) && this.#owner.mayDrop(this)) {
       this.#discarded = 0;
       return true;
@@ -136,6 +138,12 @@ export class Attempt extends Timed implements Handler {
     this.#settled = true;
     const now = this.stop();
     this.endpoint.settle(outcome, this.tookMs(now), now);
+  }
+
+  /** Somebody wants to know what the instance says of its load. */
+  #hear(headers: readonly Buffer[]): void {
+    const utilization = utilizationIn(headers);
+    if (utilization !== undefined) this.endpoint.report(utilization, this.#owner.ground.clock.now());
   }
 
   /** It waits for a connection in undici's queue and cannot be taken out: it will be refused when its turn comes. */

@@ -117,6 +117,8 @@ export class Rotation implements EndpointWatcher {
   setBalancer(balancer: Balancer): void {
     this.#balancer = balancer;
     this.#picker = this.#newPicker(balancer);
+    this.#all[0]?.load.shared.wantReports(false); // whoever wants them asks anew
+    this.#shadow?.update(this.#all, this.#eligible.usable);
     if (!this.#parked) this.#picker.update(this.#all, this.#eligible.usable);
     this.#settle();
   }

@@ -71,6 +71,19 @@ export class Endpoint {
     if (this.#hasLeft && left === 0) this.#shared.leave(this.#place);
   }
 
+  /** Whether anybody wants to hear what it reports of its load. */
+  get isAsked(): boolean {
+    return this.#shared.reports !== undefined;
+  }
+
+  /** It says at `now` what share of its capacity is taken, 0 to 1. */
+  report(utilization: number, now: number): void {
+    const { reports } = this.#shared;
+    if (reports === undefined) return;
+    reports[2 * this.#place] = utilization;
+    reports[2 * this.#place + 1] = now;
+  }
+
   /** It is listed no more; its calls in flight go on being counted, and then its place is free. */
   leave(): void {
     this.#hasLeft = true;

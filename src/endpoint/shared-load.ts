@@ -71,6 +71,11 @@ export class SharedLoad {
   costs = new Float64Array(this.standings.buffer);
   /** What a report changes, `BOOK` numbers a place. */
   books = new Float64Array(BOOK * PLACES);
+  /**
+   * What servers report of themselves, two numbers a place: the share of their capacity that is taken, 0 to 1, and when
+   * they said so. Undefined unless a balancer asked for it, and then nobody looks for such a report either.
+   */
+  reports: Float64Array | undefined = undefined;
   readonly #free: number[] = [];
   #taken = 0;
   #settledAt = 0.5;
@@ -87,7 +92,14 @@ export class SharedLoad {
     if (place * BOOK === this.books.length) this.#grow();
     this.standings.fill(0, STANDING * place, STANDING * (place + 1));
     this.books.fill(0, bookOf(place), bookOf(place + 1));
+    this.reports?.fill(0, 2 * place, 2 * place + 2);
     return place;
+  }
+
+  /** From now on reports are wanted, or no longer. */
+  wantReports(wanted: boolean): void {
+    if (wanted) this.reports ??= new Float64Array(this.costs.length);
+    else this.reports = undefined;
   }
 
   leave(place: number): void {
@@ -113,6 +125,10 @@ export class SharedLoad {
     this.standings = standings;
     this.costs = new Float64Array(standings.buffer);
     this.books = books;
+    if (!this.reports) return;
+    const reports = new Float64Array(this.costs.length);
+    reports.set(this.reports);
+    this.reports = reports;
   }
 
   #rebase(): void {

@@ -82,6 +82,24 @@ describe("adaptive", () => {
     assert.equal(shares(pickerOver(adaptive(), all), all, 1_000)[4], 0);
   });
 
+  it("takes a full one for up to twice as dear if told to hear reports, the less the older they are", () => {
+    const all = measured(2, [10, 15]);
+    const picker = pickerOver(adaptive({ reportedLoad: true }), all);
+    assert.ok(shares(picker, all, 1_000)[0]! > 800);
+    all[0]!.report(1, 1_000.5); // 20 is more than 15
+    assert.ok(shares(picker, all, 1_000)[1]! > 800);
+    all[0]!.load.shared.now = 31_001;
+    assert.ok(shares(picker, all, 1_000)[0]! > 800);
+  });
+
+  it("hears no reports unless told to", () => {
+    const all = measured(4, [10, 15, 15, 15]);
+    const picker = pickerOver(adaptive(), all);
+    all[0]!.report(1, 1_000.5);
+    assert.equal(all[0]!.load.shared.reports, undefined);
+    assert.ok(shares(picker, all, 1_000)[0]! > 500);
+  });
+
   it("does not send every client to the same one when nothing was measured yet", () => {
     const all = crowd(3);
     const firsts = new Set(Array.from({ length: 30 }, (_, seed) => pickerOver(adaptive(), all, seed).pick(undefined)));

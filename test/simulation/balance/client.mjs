@@ -41,6 +41,7 @@ export class Client {
       if (request.over) return;
       request.over = true;
       const latencyMs = events.now - request.begunAt;
+      if (endpoint.isAsked && ok) endpoint.report(servers[place].utilization(), events.now);
       endpoint.settle(ok ? "success" : "failure", latencyMs, events.now);
       endpoint.end();
       this.#contestant.settled?.(endpoint, latencyMs, events.now);

@@ -11,3 +11,6 @@ export const CONTESTANTS = {
   "latency-weighted": () => ({ balancer: latencyWeighted() }),
   adaptive: () => ({ balancer: adaptive() }),
 };
+
+/** Who also hears what servers report; they play in `REPORTED`, beside `adaptive`. */
+export const HEARING = { "adaptive, reported": () => ({ balancer: adaptive({ reportedLoad: true }) }) };

@@ -53,7 +53,7 @@ export const SCENARIOS = {
   },
   E5: {
     what: "each is now and then four times slower, a quarter of the time",
-    perSecond: 1_100,
+    perSecond: 1_200,
     stage: ({ events, servers, chance }) => {
       for (const server of servers) slowNowAndThen(server, events, chance);
     },
@@ -88,7 +88,7 @@ export const SCENARIOS = {
   },
   E9: {
     what: "a tenth joins, ten times slower until it has served 300",
-    perSecond: 1_200,
+    perSecond: 1_400,
     seconds: 100,
     joinsAt: 20_000,
     stage({ servers }) {
@@ -112,14 +112,60 @@ export const SCENARIOS = {
   },
 };
 
+/** Where servers might know better than their callers: others call them too. */
+export const REPORTED = {
+  R1: { what: "all alike, at 80 %; nobody else calls", perSecond: 1_600 },
+  R2: {
+    what: "a hundred clients, a call a second each; others take 85 % of half of the servers",
+    clients: 100,
+    perSecond: 100,
+    seconds: 120,
+    stage: ({ events, servers, chance }) => {
+      for (const server of first(servers, 5)) callBesides(server, 170, events, chance);
+    },
+  },
+  R3: {
+    what: "the same, and now and then others take all of one server for five seconds",
+    clients: 100,
+    perSecond: 100,
+    seconds: 120,
+    stage: ({ events, servers, chance }) => {
+      for (const server of servers) crowdNowAndThen(server, events, chance);
+    },
+  },
+  R4: {
+    what: "ten clients, a hundred calls a second each; the same",
+    seconds: 120,
+    perSecond: 1_000,
+    stage: ({ events, servers, chance }) => {
+      for (const server of servers) crowdNowAndThen(server, events, chance);
+    },
+  },
+  R5: { what: "a hundred clients, ten servers, at 90 %; nobody else calls", clients: 100, perSecond: 1_800 },
+};
+
+/** Others call a server, so often a second, until `until`. */
+function callBesides(server, perSecond, events, chance, until = Number.POSITIVE_INFINITY) {
+  if (events.now >= until) return;
+  server.receive({ over: false, answered() {} });
+  events.after(chance.exponential(1_000 / perSecond), () => callBesides(server, perSecond, events, chance, until));
+}
+
+function crowdNowAndThen(server, events, chance) {
+  events.after(chance.exponential(40_000), () => {
+    callBesides(server, 190, events, chance, events.now + 5_000);
+    events.after(5_000, () => crowdNowAndThen(server, events, chance));
+  });
+}
+
 function slow(servers, times) {
   for (const server of servers) server.slowness = times;
 }
 
 function slowNowAndThen(server, events, chance) {
-  events.after(chance.exponential(15_000), () => {
+  events.after(chance.exponential(6_000), () => {
     server.slowness = 4;
-    events.after(chance.exponential(5_000), () => {
+    events.after(chance.exponential(2_000), () => {
       server.slowness = 1;
       slowNowAndThen(server, events, chance);
     });

@@ -20,12 +20,26 @@ export class Server {
   #busy = 0;
   #queue = [];
   #head = 0;
+  #utilization = 0;
+  #window = { since: 0, at: 0, busyMs: 0 };
 
   constructor({ events, chance, workers, draw }) {
     this.#events = events;
     this.#chance = chance;
     this.#workers = workers;
     this.#draw = draw;
+  }
+
+  /** What it would report of itself: the share of its workers' time that was taken in the last 100 ms or longer. */
+  utilization() {
+    const { now } = this.#events;
+    this.#account(0);
+    if (now - this.#window.since >= WINDOW_MS) {
+      this.#utilization = this.#window.busyMs / ((now - this.#window.since) * this.#workers);
+      this.#window.since = now;
+      this.#window.busyMs = 0;
+    }
+    return this.#utilization;
   }
 
   /** `request.answered(ok)` is called when it is done, whether or not `request.over` says that nobody waits. */
@@ -36,11 +50,18 @@ export class Server {
     else this.#queue.push(request);
   }
 
+  #account(more) {
+    const { now } = this.#events;
+    this.#window.busyMs += this.#busy * (now - this.#window.at);
+    this.#window.at = now;
+    this.#busy += more;
+  }
+
   #work(request) {
-    this.#busy++;
+    this.#account(1);
     const failed = this.failureShare > 0 && this.#chance.fraction() < this.failureShare;
     this.#events.after(this.#draw(this.#chance) * this.slowness * this.#coldness(), () => {
-      this.#busy--;
+      this.#account(-1);
       request.answered(!failed);
       const next = this.#nextWaiting();
       if (next) this.#work(next);
@@ -69,3 +90,5 @@ export class Server {
 
 /** An error at once, in milliseconds: a proxy with nobody behind it, a full disk. */
 const FAST_MS = 1;
+/** Over how long a server looks back at itself, in milliseconds. */
+const WINDOW_MS = 100;
