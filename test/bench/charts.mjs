@@ -12,11 +12,16 @@ const SERIES = {
   "the bare law": ["#d1495b", "cross"],
   "Finagle's PeakEWMA": ["#8e6bbf", "triangle"],
   "latency-weighted": ["#2a9d5c", "diamond"],
-  adaptive: ["#2f7fd1", "circle"],
+  adaptive: ["#2f7fd1", "ring"],
 };
+const COUNT = Object.keys(SERIES).length;
 const LEFT = 350;
 const WIDTH = 860;
-const ROW = 30;
+const ROW = 38;
+/** Longer labels go on in a second line, in characters. */
+const LINE = 50;
+/** Marks of one row stand a little below each other, so that none hides another. */
+const STEP = 4;
 const TOP = 64;
 
 chart("tail.svg", "99th percentile, ms (logarithmic)", {
@@ -46,7 +51,9 @@ function chart(file, title, { scenarios, of, ticks }) {
   );
   const rows = scenarios.map((id, index) => {
     const y = TOP + index * ROW + ROW / 2;
-    const marks = Object.entries(SERIES).map(([name, look]) => mark(look, x(of(table[id].figures[name])), y, name));
+    const marks = Object.entries(SERIES).map(([name, look], series) =>
+      mark(look, x(of(table[id].figures[name])), y + (series - (COUNT - 1) / 2) * STEP, name),
+    );
     return `${label(id, table[id].what, y)}${marks.join("")}`;
   });
   writeFileSync(at(file), `${svg(height, title, [legend(title), ...grid, ...rows])}\n`);
@@ -54,18 +61,21 @@ function chart(file, title, { scenarios, of, ticks }) {
 
 function legend(title) {
   const heading = `<text class="title" x="12" y="20">${title}</text>`;
-  const step = (WIDTH - 24) / Object.keys(SERIES).length;
-  const entries = Object.entries(SERIES).map(
-    ([name, look], index) =>
-      `${mark(look, 18 + index * step, 40, name)}<text x="${28 + index * step}" y="44">${name}</text>`,
-  );
+  let left = 18;
+  const entries = Object.entries(SERIES).map(([name, look]) => {
+    const entry = `${mark(look, left, 40, name)}<text x="${left + 11}" y="44">${name}</text>`;
+    left += 42 + 6.6 * name.length;
+    return entry;
+  });
   return heading + entries.join("");
 }
 
 function label(id, what, y) {
   const words = `${id.split(" ")[0]}: ${what}`;
-  const short = words.length > 56 ? `${words.slice(0, 55)}…` : words;
-  return `<text x="12" y="${y + 4}">${short}</text>`;
+  if (words.length <= LINE) return `<text x="12" y="${y + 4}">${words}</text>`;
+  const cut = words.lastIndexOf(" ", LINE);
+  const second = `<text x="34" y="${y + 12}">${words.slice(cut + 1)}</text>`;
+  return `<text x="12" y="${y - 3}">${words.slice(0, cut)}</text>${second}`;
 }
 
 function mark([colour, shape], x, y, name) {
@@ -75,8 +85,10 @@ function mark([colour, shape], x, y, name) {
     diamond: "M0,-6L6,0L0,6L-6,0z",
     triangle: "M0,-6L5.5,4.5H-5.5z",
     cross: "M-5,-5L5,5M5,-5L-5,5",
+    ring: "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0",
   }[shape];
-  const paint = shape === "cross" ? `fill="none" stroke="${colour}" stroke-width="2.5"` : `fill="${colour}"`;
+  const isLine = shape === "cross" || shape === "ring";
+  const paint = isLine ? `fill="none" stroke="${colour}" stroke-width="2.5"` : `fill="${colour}"`;
   return `<path d="${path}" transform="translate(${x} ${y})" ${paint} fill-opacity="0.85"><title>${name}</title></path>`;
 }
 

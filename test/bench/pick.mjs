@@ -4,6 +4,9 @@
 import { Endpoint } from "../../dist/endpoint/endpoint.js";
 import { SharedLoad } from "../../dist/endpoint/shared-load.js";
 import * as library from "../../dist/index.js";
+import { installed, PEERS } from "./peers/contestants.mjs";
+
+if (process.argv.includes("--peers") && installed()) process.env.BENCH_PEERS = "1"; // for the contestants' processes
 
 export const unit = "CPU ns a pick, best of 5 × 4 million; bytes a pick in the last column";
 export const reference = "a plain round-robin class";
@@ -120,7 +123,35 @@ export const contestants = {
       };
     }, 20),
   "ring of 160 points each: build, join, leave (ms)": () => ring(),
+  ...(process.env.BENCH_PEERS ? Object.fromEntries(Object.entries(PEERS).map(peerContestant)) : {}),
 };
+
+function peerContestant([name, { make, keys: length = 11, slowness = 1, most = Infinity }]) {
+  const contestant = async (items) => {
+    const pick = make(items);
+    const keys = keysOf(length);
+    return (count) => {
+      let none = 0;
+      for (let at = 0; at < count / slowness; at++) if (pick(keys[at & (KEYS - 1)]) === undefined) none++;
+      return none;
+    };
+  };
+  return [
+    `${name} (a peer)`,
+    () =>
+      measured(
+        contestant,
+        slowness,
+        SIZES.filter((size) => size <= most),
+      ),
+  ];
+}
+
+function keysOf(length) {
+  return Array.from({ length: KEYS }, (_, index) =>
+    `user-${index}-`.padEnd(length, "abcdef0123456789").slice(0, length),
+  );
+}
 
 function bareLoop(items) {
   return (count) => {
@@ -157,10 +188,7 @@ function picks(picker) {
 }
 
 function keyedPicks(picker, length) {
-  const contexts = Array.from({ length: KEYS }, (_, index) => ({
-    key: `user-${index}-`.padEnd(length, "abcdef0123456789").slice(0, length),
-    tried: undefined,
-  }));
+  const contexts = keysOf(length).map((key) => ({ key, tried: undefined }));
   return (count) => {
     let none = 0;
     for (let pick = 0; pick < count; pick++) if (picker.pick(contexts[pick & (KEYS - 1)]) === undefined) none++;
@@ -201,9 +229,9 @@ function afterFive(picker, items) {
   return (count) => run(picker, count);
 }
 
-async function measured(make, scale = 1) {
+async function measured(make, scale = 1, sizes = SIZES) {
   const result = {};
-  for (const size of SIZES) {
+  for (const size of sizes) {
     const run = await make(itemsOf(size));
     for (let warm = 0; warm < 3; warm++) run(PICKS / 20);
     let best = Number.POSITIVE_INFINITY;
@@ -214,7 +242,7 @@ async function measured(make, scale = 1) {
       best = Math.min(best, user + system);
     }
     result[`n=${size}`] = (best * 1e3 * scale * ROUNDS) / PICKS;
-    if (size !== SIZES.at(-1)) continue;
+    if (size !== sizes.at(-1)) continue;
     globalThis.gc();
     const before = process.memoryUsage().heapUsed;
     run(1_000_000);
