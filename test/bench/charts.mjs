@@ -32,7 +32,7 @@ chart("tail.svg", "99th percentile, ms (logarithmic)", {
 chart("errors.svg", "failed calls, % (logarithmic)", {
   scenarios: ["E6", "E6 ejecting", "E7"],
   of: ({ errors }) => errors,
-  ticks: [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50],
+  ticks: [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100],
 });
 
 /** One line per scenario, one mark per balancer: the further to the left, the better. */

@@ -97,6 +97,12 @@ export const contestants = {
       () => measured(async (items) => afterFive(pickerOf(make(), items), items)),
     ]),
   ),
+  ...Object.fromEntries(
+    Object.entries(keyed).map(([name, [make, length]]) => [
+      `${name}, after five others`,
+      () => measured(async (items) => afterFive(pickerOf(make(), items), items, contextsOf(length))),
+    ]),
+  ),
   "service.choose()": () =>
     measured(async (items) => {
       const service = library.createResolver({ registry: library.staticRegistry(items) }).service("orders");
@@ -147,6 +153,10 @@ function peerContestant([name, { make, keys: length = 11, slowness = 1, most = I
   ];
 }
 
+function contextsOf(length) {
+  return keysOf(length).map((key) => ({ key, tried: undefined }));
+}
+
 function keysOf(length) {
   return Array.from({ length: KEYS }, (_, index) =>
     `user-${index}-`.padEnd(length, "abcdef0123456789").slice(0, length),
@@ -188,7 +198,7 @@ function picks(picker) {
 }
 
 function keyedPicks(picker, length) {
-  const contexts = keysOf(length).map((key) => ({ key, tried: undefined }));
+  const contexts = contextsOf(length);
   return (count) => {
     let none = 0;
     for (let pick = 0; pick < count; pick++) if (picker.pick(contexts[pick & (KEYS - 1)]) === undefined) none++;
@@ -215,10 +225,11 @@ function reported(balancer, items) {
 }
 
 /** The loop has met five other classes before it meets this one. */
-function afterFive(picker, items) {
+function afterFive(picker, items, contexts = [undefined]) {
+  const last = contexts.length - 1;
   const run = (each, count) => {
     let none = 0;
-    for (let pick = 0; pick < count; pick++) if (each.pick(undefined) === undefined) none++;
+    for (let pick = 0; pick < count; pick++) if (each.pick(contexts[pick & last]) === undefined) none++;
     return none;
   };
   const others = [...Object.values(balancers), () => consistentHash()].map((make) =>

@@ -65,6 +65,14 @@ describe("in the simulation", () => {
     assert.ok(figures(bare, "E6", "the bare law").errors > 40);
   });
 
+  it("hearing what servers report helps few calls beside many others', and harms little where it cannot help", async () => {
+    const names = ["adaptive", "adaptive that hears reports"] as const;
+    const heard = await played(["--seeds", SEEDS, "--scenarios", "R1,R2", "--contestants", names.join(",")]);
+    const ratio = (id: string, of: Figure) => figures(heard, id, names[1])[of] / figures(heard, id, names[0])[of];
+    assert.ok(ratio("R1", "p99") <= 1.06, `R1: ${ratio("R1", "p99")}`);
+    assert.ok(ratio("R2", "meanMs") < 1, `R2: ${ratio("R2", "meanMs")}`);
+  });
+
   it("the same seed gives the same run", async () => {
     const args = ["--seeds", "7", "--scenarios", "E3,E6 ejecting,E9", "--contestants", "adaptive,least-requests"];
     assert.deepEqual(await played(args), await played(args));

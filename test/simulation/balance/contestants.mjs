@@ -12,5 +12,5 @@ export const CONTESTANTS = {
   adaptive: () => ({ balancer: adaptive() }),
 };
 
-/** Who also hears what servers report; they play in `REPORTED`, beside `adaptive`. */
-export const HEARING = { "adaptive, reported": () => ({ balancer: adaptive({ reportedLoad: true }) }) };
+/** Who also hears what servers report; they play in the scenarios of `REPORTED`. */
+export const HEARING = { "adaptive that hears reports": () => ({ balancer: adaptive({ reportedLoad: true }) }) };

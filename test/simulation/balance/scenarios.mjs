@@ -125,7 +125,7 @@ export const REPORTED = {
     },
   },
   R3: {
-    what: "the same, and now and then others take all of one server for five seconds",
+    what: "a hundred clients, a call a second each; now and then others take all of a server for five seconds",
     clients: 100,
     perSecond: 100,
     seconds: 120,

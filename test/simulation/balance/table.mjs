@@ -1,5 +1,5 @@
-import { CONTESTANTS } from "./contestants.mjs";
-import { SCENARIOS } from "./scenarios.mjs";
+import { CONTESTANTS, HEARING } from "./contestants.mjs";
+import { REPORTED, SCENARIOS } from "./scenarios.mjs";
 import { play } from "./world.mjs";
 
 /**
@@ -13,13 +13,15 @@ export function tableOf({
   seeds,
   played = () => {},
 }) {
+  const stages = { ...SCENARIOS, ...REPORTED };
+  const players = { ...CONTESTANTS, ...HEARING };
   const table = {};
   for (const id of scenarios) {
     const figures = {};
     for (const name of contestants) {
-      figures[name] = medians(seeds.map((seed) => play(SCENARIOS[id], CONTESTANTS[name], seed)));
+      figures[name] = medians(seeds.map((seed) => play(stages[id], players[name], seed)));
     }
-    table[id] = { what: SCENARIOS[id].what, figures };
+    table[id] = { what: stages[id].what, figures };
     played(id, table[id]);
   }
   return table;
