@@ -20,7 +20,11 @@ const POLLED: Capabilities = {
 };
 
 /** What Nacos lists, pushed where gRPC is spoken, else polled. */
-export function nacosSource(settings: NacosSettings, client: NacosClient, api: NacosApi): Required<Discovery> {
+export function nacosSource(
+  settings: NacosSettings,
+  client: NacosClient,
+  api: NacosApi,
+): Required<Omit<Discovery, "fallback">> {
   const { name, host, scope, nameOf, grpc: address, intervalMs, clock } = settings;
   const groupedName = (named: string): string => `${scope.groupName}@@${named}`;
 

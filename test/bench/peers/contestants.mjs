@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
-const require = createRequire(import.meta.url);
+const packages = createRequire(import.meta.url);
 
 /** False, after saying so, if the packages are not there and cannot be had. */
 export function installed() {
@@ -27,8 +27,8 @@ export function installed() {
 
 /** Each makes what picks a member: `(members) => (key) => member`; `slowness` is how many times fewer picks will do; `most`, how many members it can take. */
 export const PEERS = {
-  "loadbalance, round robin": { make: (members) => plain(require("loadbalance").roundRobin(members)) },
-  "loadbalance, random": { make: (members) => plain(require("loadbalance").random(members)) },
+  "loadbalance, round robin": { make: (members) => plain(packages("loadbalance").roundRobin(members)) },
+  "loadbalance, random": { make: (members) => plain(packages("loadbalance").random(members)) },
   "Moleculer, round robin": { make: (members) => moleculer("RoundRobin", members) },
   "Moleculer, cpu usage": { slowness: 10, make: (members) => moleculer("CpuUsage", members) },
   "Moleculer, shard, keys of 11, from its cache": {
@@ -51,14 +51,14 @@ function plain(engine) {
 
 /** Its strategies see a broker only for events. */
 function moleculer(name, members) {
-  const Strategy = require("moleculer").Strategies[name];
+  const Strategy = packages("moleculer").Strategies[name];
   const endpoints = members.map(({ host }, index) => ({ id: host, node: { cpu: 20 + (index % 60) } }));
   const strategy = new Strategy({}, { localBus: { on() {} } }, { shardKey: (key) => key });
   return (key) => strategy.select(endpoints, key);
 }
 
 function hashRing(members, options) {
-  const HashRing = require("hashring");
+  const HashRing = packages("hashring");
   const ring = new HashRing(
     members.map(({ host, port }) => `${host}:${port}`),
     "md5",
@@ -68,7 +68,7 @@ function hashRing(members, options) {
 }
 
 function consistentHash(members) {
-  const ConsistentHash = require("consistent-hash");
+  const ConsistentHash = packages("consistent-hash");
   const ring = new ConsistentHash();
   for (const { host, port } of members) ring.add(`${host}:${port}`);
   return (key) => ring.get(key);
