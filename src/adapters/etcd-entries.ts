@@ -9,9 +9,6 @@ import { keyValues } from "./etcd-record.js";
 /** Registrations in one transaction: each puts two keys, and etcd allows 128 operations. */
 const BATCH = 60;
 
-/** Transactions under way: while etcd works at one, the next is written or read. */
-const PARALLEL = 4;
-
 /** A name that was written is taken for written this long, in milliseconds: who deletes one by hand waits no longer. */
 const NAMED_MS = 10_000;
 
@@ -31,8 +28,8 @@ interface Waiting extends Entry {
 }
 
 /**
- * Enters lives that are new, many in one transaction when many come at once: what comes while others are under way
- * goes with the next. Where somebody in it is refused, each is asked for by itself.
+ * Enters lives that are new, many in one transaction when many come at once: one is under way, and what comes meanwhile
+ * goes with the next. (Two or four at once cost etcd more than they win: `test/bench/etcd.mjs URL throughput`.) Where somebody in it is refused, each is asked for by itself.
  */
 export class EtcdEntries {
   readonly #client: EtcdClient;
@@ -40,7 +37,7 @@ export class EtcdEntries {
   readonly #clock: Clock;
   readonly #halt = haltSignal();
   #waiting: Waiting[] = [];
-  #running = 0;
+  #isRunning = false;
   /** Names that stand in the store of `#epoch`, and when they were written. */
   readonly #named = new Map<string, number>();
   /** What stands at the epoch's key of the store that was written to. */
@@ -56,12 +53,12 @@ export class EtcdEntries {
   enter(entry: Entry, signal: AbortSignal): Promise<Fields> {
     signal.throwIfAborted();
     const answered = new Promise<Fields>((resolve, reject) => this.#waiting.push({ ...entry, resolve, reject }));
-    if (this.#running < PARALLEL) void this.#run();
+    if (!this.#isRunning) void this.#run();
     return untilAborted(answered, signal);
   }
 
   async #run(): Promise<void> {
-    this.#running++;
+    this.#isRunning = true;
     await null; // for those who come in the same turn
     while (this.#waiting.length > 0) {
       const batch = this.#next();
@@ -74,7 +71,7 @@ export class EtcdEntries {
         for (const { resolve } of batch) resolve(answer as Fields);
       }
     }
-    this.#running--;
+    this.#isRunning = false;
   }
 
   /** No id is twice in one transaction: both would find it free. */
