@@ -2,6 +2,7 @@ import { DiscoveryError } from "../model/errors.js";
 import type { HttpResponse } from "../runtime/http.js";
 import type { NacosClient, NacosRequest, Params } from "./nacos-client.js";
 import { type Beaten, type Dialect, type NacosScope, V1, V3 } from "./nacos-dialects.js";
+import { DEFAULT_CLUSTER } from "./nacos-record.js";
 import { NO_NACOS, notDone, refusal } from "./nacos-refusal.js";
 
 /** Names a page of services holds, and how many pages are read at most: a million names. */
@@ -11,11 +12,14 @@ const PAGE = { size: 500, most: 2_000 } as const;
 export class NacosApi {
   readonly #client: NacosClient;
   readonly #scope: NacosScope;
+  /** Those that are read where not all can be: one's own, and that of whoever names none. */
+  readonly #clusters: ReadonlySet<string>;
   #dialect: Dialect | undefined;
 
-  constructor(client: NacosClient, scope: NacosScope) {
+  constructor(client: NacosClient, scope: NacosScope, cluster: string) {
     this.#client = client;
     this.#scope = scope;
+    this.#clusters = new Set([cluster, DEFAULT_CLUSTER]);
   }
 
   /** @throws {DiscoveryError} `REJECTED` unless it is answered by `ok` */
@@ -42,8 +46,17 @@ export class NacosApi {
   /** Everybody but those whom an operator disabled: these no list of Nacos shows. */
   async list(serviceName: string, signal: AbortSignal): Promise<readonly unknown[]> {
     const query = { serviceName, ...this.#scope };
-    const { dialect, request, body } = await this.#ask((each) => each.list(query), signal);
+    const { dialect, request, body } = await this.#ask(
+      (each) => each.list(query, [...this.#clusters].join(",")),
+      signal,
+    );
     return this.#many(dialect.hosts(body), request);
+  }
+
+  /** Those of pushed instances that a list would show. */
+  listed(hosts: readonly unknown[]): readonly unknown[] {
+    if (this.#dialect !== V3) return hosts;
+    return hosts.filter((host) => this.#clusters.has(String((host as { clusterName?: unknown } | null)?.clusterName)));
   }
 
   /** v1's list is open to every client as long as there is one; v3's is for administrators. */
@@ -92,7 +105,7 @@ export class NacosApi {
 
   /** Since 3.0 v3 is the way forward, and 3.1 has no other; before it there is v1. */
   async #probe(signal: AbortSignal): Promise<Dialect> {
-    const request = V3.list({ serviceName: "mcp-discovery", ...this.#scope });
+    const request = V3.list({ serviceName: "mcp-discovery", ...this.#scope }, DEFAULT_CLUSTER);
     const answer = await this.#client.ask(request, signal);
     if (answer.status >= 300 && !isGone(answer)) throw this.#refused(request, answer);
     this.#dialect = isGone(answer) ? V1 : V3;

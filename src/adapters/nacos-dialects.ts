@@ -19,7 +19,8 @@ export interface Dialect {
   register(instance: Params): NacosRequest;
   beat(key: Params): NacosRequest;
   deregister(key: Params): NacosRequest;
-  list(service: Params): NacosRequest;
+  /** `clusters` with commas between them: v1 lists all of a service, v3 none but those it is asked for. */
+  list(service: Params, clusters: string): NacosRequest;
   services(scope: NacosScope, page: string, size: string): NacosRequest;
   isOk(body: unknown): boolean;
   /** Undefined if it says neither yes nor no. */
@@ -65,7 +66,7 @@ export const V3: Dialect = {
   register: (form) => ({ method: "POST", path: V3_PATH, form }),
   beat: (key) => ({ method: "POST", path: V3_PATH, form: { ...key, heartBeat: "true" } }),
   deregister: (query) => ({ method: "DELETE", path: V3_PATH, query }),
-  list: (query) => ({ method: "GET", path: `${V3_PATH}/list`, query }),
+  list: (query, clusterName) => ({ method: "GET", path: `${V3_PATH}/list`, query: { ...query, clusterName } }),
   services: ({ namespaceId, groupName: groupNameParam }, pageNo, pageSize) => ({
     method: "GET",
     path: "/v3/admin/ns/service/list",

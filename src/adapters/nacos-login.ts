@@ -111,6 +111,10 @@ function refused(
   answer: HttpResponse,
   username: string,
 ): DiscoveryError {
+  if (answer.status === 500) {
+    const asked = `${request.method} ${request.path} with 500, as 3.0 answers a wrong password`;
+    return new DiscoveryError("UNAVAILABLE", `${name} answered ${asked}: is that of ${username} right?`);
+  }
   if (answer.status >= 300) return refusal(name, request, answer, username);
   return new DiscoveryError("PROTOCOL", `${name} answered ${request.method} ${request.path} without a token`);
 }

@@ -26,12 +26,14 @@ export function nacosSource(
   api: NacosApi,
 ): Required<Omit<Discovery, "fallback">> {
   const { name, host, scope, nameOf, grpc: address, intervalMs, clock } = settings;
-  const groupedName = (named: string): string => `${scope.groupName}@@${named}`;
+  const answer = (service: string, hosts: readonly unknown[]): Answer =>
+    answerOf(service, `${scope.groupName}@@${nameOf(service)}`, hosts);
 
   async function read(service: string, signal: AbortSignal): Promise<Answer> {
-    const named = nameOf(service);
-    return answerOf(service, groupedName(named), await api.list(named, signal));
+    return answer(service, await api.list(nameOf(service), signal));
   }
+
+  const pushed = (service: string, hosts: readonly unknown[]): Answer => answer(service, api.listed(hosts));
 
   const source = {
     name,
@@ -57,7 +59,7 @@ export function nacosSource(
 
   const watch =
     address &&
-    new NacosWatch({ address, client, scope, nameOf, groupedName, read, intervalMs, clock, random: systemRandom });
+    new NacosWatch({ address, client, scope, nameOf, pushed, read, intervalMs, clock, random: systemRandom });
   if (!watch) return { ...source, ...polling(source, { intervalMs, clock }) };
   const quietMs = Math.max(intervalMs, ALIVE_MS) * MISSING;
   return {

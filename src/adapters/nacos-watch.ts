@@ -3,7 +3,7 @@ import type { Position, RegistryUpdate } from "../model/update.js";
 import type { Cancel, Clock, Random } from "../runtime/clock.js";
 import { haltSignal } from "../runtime/deadline.js";
 import { Reader } from "./etcd-reader.js";
-import { type Answer, answerOf } from "./nacos-answer.js";
+import type { Answer } from "./nacos-answer.js";
 import type { NacosConnection, NacosPlug } from "./nacos-connection.js";
 import { NacosLink } from "./nacos-link.js";
 
@@ -18,8 +18,8 @@ const JITTER = 0.1;
 export interface NacosWatchOptions extends NacosPlug {
   /** How a service is called in Nacos. */
   readonly nameOf: (service: string) => string;
-  /** Such a name with its group. */
-  readonly groupedName: (named: string) => string;
+  /** Reads what was pushed of a service. */
+  readonly pushed: (service: string, hosts: readonly unknown[]) => Answer;
   /** Asks over HTTP. */
   readonly read: (service: string, signal: AbortSignal) => Promise<Answer>;
   /** Time between two lists of a service of which nothing is pushed, in milliseconds. */
@@ -86,7 +86,7 @@ export class NacosWatch {
   async #askAnew(followed: Followed, pusher: NacosConnection): Promise<void> {
     const { service, named, now } = followed;
     try {
-      const answer = answerOf(service, this.#options.groupedName(named), await pusher.subscribe(named));
+      const answer = this.#options.pushed(service, await pusher.subscribe(named));
       if (followed.now !== now || answer.mark === now?.mark) return; // it has nothing else to say: opinions differ
       throw new DiscoveryError("UNAVAILABLE", `Nacos was silent about a change of ${service}`, { service });
     } catch (error) {
@@ -140,7 +140,7 @@ export class NacosWatch {
     if (!pusher || (refusal?.by === pusher && clock.now() - refusal.at < ASK_AGAIN_MS)) return false;
     try {
       const hosts = await pusher.subscribe(named);
-      if (followed.now === now) followed.tell(answerOf(service, this.#options.groupedName(named), hosts)); // else a push was faster
+      if (followed.now === now) followed.tell(this.#options.pushed(service, hosts)); // else a push was faster
       followed.pusher = pusher;
       return true;
     } catch {
@@ -152,7 +152,7 @@ export class NacosWatch {
   #pushed(named: string, hosts: readonly unknown[]): void {
     for (const followed of this.#followed.values()) {
       if (followed.named !== named) continue;
-      followed.tell(answerOf(followed.service, this.#options.groupedName(named), hosts));
+      followed.tell(this.#options.pushed(followed.service, hosts));
     }
   }
 
