@@ -46,7 +46,7 @@ export function* encoded(revision: number, leases: Iterable<HeldInstance>): Gene
     lines = [];
   }
   if (lines.length > 0) yield piece(lines, hash);
-  yield `${JSON.stringify({ leases: count, sha256: hash.digest("hex") })}\n`;
+  yield ending(count, hash);
 }
 
 function piece(lines: readonly string[], hash: Hash): string {
@@ -61,13 +61,17 @@ export function decoded(bytes: Buffer): SavedLeases {
   if (header["format"] !== FORMAT) throw unusable("it is no snapshot of leases");
   if (header["version"] !== VERSION) throw unusable(`its version is ${header["version"]}, ours ${VERSION}`);
   const end = bytes.lastIndexOf(NEWLINE, -2) + 1;
-  const trailer = parsed(bytes.subarray(end));
   const body = bytes.subarray(0, end);
-  if (bytes.at(-1) !== NEWLINE || trailer["sha256"] !== createHash("sha256").update(body).digest("hex")) {
+  const [, ...lines] = body.toString().trimEnd().split("\n");
+  if (bytes.subarray(end).toString() !== ending(lines.length, createHash("sha256").update(body))) {
     throw unusable("it is torn or was changed");
   }
-  const [, ...lines] = body.toString().trimEnd().split("\n");
   return { revision: numberIn("revision", header["revision"], 0, Number.MAX_SAFE_INTEGER), leases: lines.map(lease) };
+}
+
+/** The last line, of which every byte counts. */
+function ending(leases: number, hash: Hash): string {
+  return `${JSON.stringify({ leases, sha256: hash.digest("hex") })}\n`;
 }
 
 function lease(line: string): SavedLease {

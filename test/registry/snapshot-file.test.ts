@@ -60,6 +60,15 @@ describe("a snapshot's text", () => {
     );
   });
 
+  it("counts every one of its bytes", () => {
+    const whole = Buffer.from(text(3, [lease(1)]));
+    for (const at of whole.keys()) {
+      const changed = Buffer.from(whole);
+      changed[at] = (changed[at] as number) ^ 1;
+      assert.throws(() => decoded(changed), isUnusable, `byte ${at}`);
+    }
+  });
+
   it("of no leases is one as well", () => {
     assert.deepEqual(decoded(Buffer.from(text(0, []))), { revision: 0, leases: [] });
   });
