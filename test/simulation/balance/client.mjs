@@ -28,7 +28,7 @@ export class Client {
   }
 
   setInstances(instances) {
-    this.#rotation.setInstances(instances, undefined);
+    this.#rotation.setInstances(instances, new Map());
   }
 
   /** Makes a call; `told(place, latencyMs, ok)` hears how it ended. */
