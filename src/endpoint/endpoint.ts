@@ -19,10 +19,12 @@ export interface EndpointWatcher {
  */
 export class Endpoint {
   readonly #shared: SharedLoad;
-  readonly #place: number;
+  #place: number;
   /** In rotation, and nothing held against it: one more success changes nothing. */
   #isSound = true;
   #hasLeft = false;
+  /** Its place is free, and may be another's by now. */
+  #isPlaceless = false;
   instance: ServiceInstance;
   readonly load: Load;
   readonly ejection = new Ejection();
@@ -42,8 +44,7 @@ export class Endpoint {
     this.instance = instance;
     this.weight = instance.weight; // the field stays a double, whatever it is given
     this.#shared = shared;
-    this.#place = shared.join();
-    forget(shared, this.#place);
+    this.#place = placeIn(shared);
     this.load = new Load(shared, this.#place);
     this.addedAt = now;
     this.#watcher = watcher;
@@ -51,6 +52,7 @@ export class Endpoint {
 
   /** A call begins, at `now` of the clock that `settle` goes by too. */
   begin(now: number): void {
+    if (this.#isPlaceless) this.#comeBack();
     noteBegin(this.#shared, this.#place, now);
   }
 
@@ -68,7 +70,7 @@ export class Endpoint {
   /** The call is over, body included. */
   end(): void {
     const left = noteEnd(this.#shared, this.#place);
-    if (this.#hasLeft && left === 0) this.#shared.leave(this.#place);
+    if (this.#hasLeft && left === 0) this.#makeRoom();
   }
 
   /** Whether anybody wants to hear what it reports of its load. */
@@ -87,7 +89,7 @@ export class Endpoint {
   /** It is listed no more; its calls in flight go on being counted, and then its place is free. */
   leave(): void {
     this.#hasLeft = true;
-    if (this.load.inFlight === 0) this.#shared.leave(this.#place);
+    if (this.load.inFlight === 0) this.#makeRoom();
   }
 
   /** The registry tells of it anew. Another incarnation is another process: what was held against the old one is void. */
@@ -99,6 +101,18 @@ export class Endpoint {
     }
     this.instance = instance;
     this.weight = instance.weight;
+  }
+
+  #makeRoom(): void {
+    this.#shared.leave(this.#place);
+    this.#isPlaceless = true;
+  }
+
+  /** Somebody had chosen it for a call after a pause, and in the pause it left. */
+  #comeBack(): void {
+    this.#place = placeIn(this.#shared);
+    this.load.place = this.#place;
+    this.#isPlaceless = false;
   }
 
   #redeem(): void {
@@ -122,6 +136,13 @@ export class Endpoint {
     noteFailure(this.#shared, this.#place, outcome === "refused" ? -1 : latencyMs, now);
     this.#watcher.judged(this, outcome);
   }
+}
+
+/** Where nothing is known yet. */
+function placeIn(shared: SharedLoad): number {
+  const place = shared.join();
+  forget(shared, place);
+  return place;
 }
 
 /** Brings endpoints in line with the list: known ids keep their object, newcomers get one, the gone are handed back. */

@@ -101,6 +101,7 @@ export function forget(shared: SharedLoad, place: number): void {
   books[book | Book.RAW_MS] = UNKNOWN;
   books[book | Book.PEAK_MS] = UNKNOWN;
   books[book | Book.SUCCESS_RATE] = 1;
+  shared.reports?.fill(0, 2 * place, 2 * place + 2);
   score(shared, place, UNTRIED);
 }
 

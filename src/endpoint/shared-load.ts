@@ -92,7 +92,6 @@ export class SharedLoad {
     if (place * BOOK === this.books.length) this.#grow();
     this.standings.fill(0, STANDING * place, STANDING * (place + 1));
     this.books.fill(0, bookOf(place), bookOf(place + 1));
-    this.reports?.fill(0, 2 * place, 2 * place + 2);
     return place;
   }
 

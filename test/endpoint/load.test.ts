@@ -28,6 +28,29 @@ describe("Load", () => {
     assert.equal(new Set(ranks).size, costs.length);
   });
 
+  it("measures one that left and is called once more for itself, not for who came in its place", () => {
+    const shared = new SharedLoad(0);
+    const [late, stays] = crowd(2, undefined, shared);
+    late!.leave();
+    const [newcomer] = crowd(1, undefined, shared);
+    late!.begin(10); // chosen before it left, for after a pause
+    late!.settle("failure", 5_000, 5_010);
+    late!.end();
+    assert.equal(newcomer!.load.successRate, 1);
+    assert.equal(newcomer!.load.waiting, 0);
+    const places = [newcomer!, stays!, ...crowd(3, undefined, shared)].map(({ load }) => load.place);
+    assert.equal(new Set(places).size, 5, "nobody shares a place");
+  });
+
+  it("forgets what an earlier process reported of its load", () => {
+    const shared = new SharedLoad(0);
+    shared.wantReports(true);
+    const [endpoint] = crowd(1, undefined, shared);
+    endpoint!.report(1, 10);
+    endpoint!.become({ ...endpoint!.instance, incarnation: 7 }, 20);
+    assert.equal(shared.reports?.[2 * endpoint!.load.place], 0);
+  });
+
   it("learns no latency from one that only ever failed fast", () => {
     const [endpoint] = crowd(1);
     call(endpoint!, 1, 1_000, "failure");
