@@ -57,7 +57,7 @@ export class HttpNodes {
 
   /** A stream of the node that is asked now, with its first line: it ends when that node is left, be it while it opens. */
   async #opened(client: HttpClient, request: HttpRequest, opening: AbortSignal) {
-    const { signal, release } = linked(request.signal, this.#here.signal);
+    const { signal, release } = linked(request.signal, this.#here.signal, opening);
     const lines = client.lines({ ...request, signal });
     try {
       return { lines, first: await untilAborted(lines.next(), opening), release };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
+import { setTimeout as pass } from "node:timers/promises";
 import { afterEach, describe, it } from "vitest";
 import { HttpNodes } from "../../src/adapters/http-nodes.js";
 import { DiscoveryError, type ErrorCode } from "../../src/model/errors.js";
@@ -81,6 +82,20 @@ describe("HttpNodes", () => {
     while (asked()[1] === 0) await clock.advance(0);
     await clock.advance(1_000);
     assert.deepEqual((await first).value, { watch_id: "w" });
+    await lines.return(undefined);
+  });
+
+  it("lets go of a stream that a silent node did not begin", async () => {
+    let gone = false;
+    const hanging: Answer = (response) => void response.once("close", () => (gone = true));
+    const { client, clock, asked } = await start([hanging, streaming]);
+    const lines = client().lines(QUESTION);
+    const first = lines.next();
+    while (asked()[0] === 0) await clock.advance(0);
+    await clock.advance(1_000);
+    await first;
+    for (let tries = 0; !gone && tries < 200; tries++) await pass(5);
+    assert.ok(gone, "its socket would be lost to all others");
     await lines.return(undefined);
   });
 
