@@ -62,10 +62,13 @@ export class NacosLink {
     const connection = await NacosConnection.open(this.#plug, this.#listener, signal);
     const leave = (): void => connection.end(signal.reason);
     signal.addEventListener("abort", leave, { once: true });
-    this.#become(connection);
-    await new Promise<void>((resolve) => {
-      connection.signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    if (signal.aborted) leave(); // both may have ended since it was set up, and that is not told again
+    if (!connection.signal.aborted) {
+      this.#become(connection);
+      await new Promise<void>((resolve) => {
+        connection.signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
     signal.removeEventListener("abort", leave);
     if (this.#connection === connection) this.#become(undefined);
     return connection.signal.reason;

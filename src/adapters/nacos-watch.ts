@@ -79,7 +79,8 @@ export class NacosWatch {
     const { pusher, now } = followed ?? {};
     if (!followed || !isPushed(followed) || !pusher || !now || now.mark === listed.mark) return;
     this.#options.clock.schedule(LAG_MS, () => {
-      if (followed.pusher === pusher && followed.now === now) void this.#askAnew(followed, pusher);
+      const isOver = followed.halt.signal.aborted; // then nobody told it what was pushed meanwhile
+      if (!isOver && followed.pusher === pusher && followed.now === now) void this.#askAnew(followed, pusher);
     });
   }
 
@@ -107,9 +108,14 @@ export class NacosWatch {
     halt.abort(new DiscoveryError("CLOSED", `The watch of ${service} is over`));
     this.#followed.delete(service);
     followed.stir();
-    const isShared = [...this.#followed.values()].some((other) => other.named === named);
-    if (!isShared) pusher?.unsubscribe(named);
+    if (pusher) this.#unsubscribe(named, pusher);
     followed.letGo();
+  }
+
+  /** Unless another service of ours has the same name in Nacos. */
+  #unsubscribe(named: string, pusher: NacosConnection): void {
+    const isShared = [...this.#followed.values()].some((other) => other.named === named);
+    if (!isShared) pusher.unsubscribe(named);
   }
 
   /** Pushed while that works, polled while it does not, until nobody listens any more or a poll fails. */
@@ -140,6 +146,7 @@ export class NacosWatch {
     if (!pusher || (refusal?.by === pusher && clock.now() - refusal.at < ASK_AGAIN_MS)) return false;
     try {
       const hosts = await pusher.subscribe(named);
+      if (followed.halt.signal.aborted) this.#unsubscribe(named, pusher); // it was over before it was told
       if (followed.now === now) followed.tell(this.#options.pushed(service, hosts)); // else a push was faster
       followed.pusher = pusher;
       return true;

@@ -176,6 +176,41 @@ describe("nacos().watch(), pushed to", () => {
     assert.deepEqual(asked(), [true, false]);
   });
 
+  it("ends no connection for a difference seen just before a watch was over", async () => {
+    const { registry, grpc, hosts, clock, until } = await startPushed();
+    const halt = new AbortController();
+    const other = registry.watch?.("other", { signal: halt.signal })[Symbol.asyncIterator]();
+    await other?.next();
+    hosts.push(host(90));
+    await registry.list("other", { signal: new AbortController().signal });
+    halt.abort();
+    const asked = () =>
+      grpc.asked.filter(({ body }) => body["serviceName"] === "other").map(({ body }) => body["subscribe"]);
+    await until(() => asked().length === 2);
+    await clock.advance(2_000);
+    await pass(50);
+    assert.deepEqual(asked(), [true, false]);
+    await clock.advance(500);
+    await pass(50);
+    assert.equal(grpc.setUps, 1);
+  });
+
+  it("asks to be told no more of a service that was left while it was asked for", async () => {
+    const { registry, grpc, until } = await startPushed();
+    const halt = new AbortController();
+    void registry.watch?.("other", { signal: halt.signal })[Symbol.asyncIterator]().next().catch(() => {});
+    const asked = () =>
+      grpc.asked.filter(({ body }) => body["serviceName"] === "other").map(({ body }) => body["subscribe"]);
+    halt.abort(new Error("over"));
+    await until(() => asked().length === 2);
+    assert.deepEqual(asked(), [true, false]);
+  });
+
+  it("opens another connection after one that ended in the moment it was set up", async () => {
+    const { grpc } = await start({ before: (each) => each.cutAfter("HealthCheckRequest"), stepMs: 20 });
+    assert.equal(grpc.setUps, 2);
+  });
+
   it("leaves no timer behind", async () => {
     const { clock, stop, until } = await startPushed();
     await stop();
@@ -200,10 +235,12 @@ interface Given {
   readonly fake?: FakeNacosOptions;
   readonly options?: NacosOptions;
   readonly before?: (grpc: Awaited<ReturnType<typeof startFakeNacosGrpc>>) => void;
+  /** What passes between two looks whether it is subscribed, in milliseconds. @default 1 */
+  readonly stepMs?: number;
 }
 
 /** A watch of `orders`, over fakes of both ports. */
-async function start({ fake: fakeOptions = { api: "v1" }, options = {}, before }: Given = {}) {
+async function start({ fake: fakeOptions = { api: "v1" }, options = {}, before, stepMs = 1 }: Given = {}) {
   const fake = await startFakeNacos(fakeOptions);
   /** What is shown by both ports. */
   const hosts = {
@@ -238,7 +275,7 @@ async function start({ fake: fakeOptions = { api: "v1" }, options = {}, before }
 
   const isSubscribed = () => grpc.asked.some(({ type }) => type === "SubscribeServiceRequest");
   await until(() => {
-    void clock.advance(1);
+    void clock.advance(stepMs);
     return isSubscribed();
   }); // the set-up has pauses
 

@@ -18,6 +18,8 @@ export interface FakeNacosGrpc {
   readonly setUps: number;
   /** Answers questions of that type by these instead; undefined: never. */
   answer(type: string, body: Fields | undefined): void;
+  /** Ends every stream together with its next answer to a question of that type. */
+  cutAfter(type: string): void;
   /** Says something on every stream that is open. */
   send(type: string, body: Fields): void;
   sendBytes(bytes: Buffer): void;
@@ -37,6 +39,7 @@ export async function startFakeNacosGrpc(
   const scripted = new Map<string, Fields | undefined>();
   const streams = new Set<ServerDuplexStream<Buffer, Buffer>>();
   let setUps = 0;
+  let lastWord: string | undefined;
 
   function answerTo(type: string, body: Fields): readonly [string, Fields] | undefined {
     if (scripted.has(type)) {
@@ -57,7 +60,11 @@ export async function startFakeNacosGrpc(
     const { type, body } = decodePayload(bytes);
     asked.push({ type, body, bytes });
     const answer = answerTo(type, body);
+    const isLast = type === lastWord && streams.size > 0;
     if (answer) callback(null, encodePayload({ type: answer[0], body: answer[1] }, ENVELOPE));
+    if (!isLast) return;
+    lastWord = undefined;
+    cut();
   };
   const requestBiStream: handleBidiStreamingCall<Buffer, Buffer> = (stream) => {
     stream.on("data", (bytes: Buffer) => {
@@ -70,6 +77,10 @@ export async function startFakeNacosGrpc(
     });
     stream.on("error", () => streams.delete(stream));
     for (const end of ["end", "cancelled"]) stream.on(end, () => void (streams.delete(stream) && stream.end()));
+  };
+
+  const cut = (): void => {
+    for (const stream of streams) stream.emit("error", { code: status.UNAVAILABLE, details: "cut" });
   };
 
   const server: GrpcServer = new Server();
@@ -89,8 +100,9 @@ export async function startFakeNacosGrpc(
     answer: (type, body) => void scripted.set(type, body),
     send: (type, body) => sendBytes(encodePayload({ type, body }, ENVELOPE)),
     sendBytes,
-    cut() {
-      for (const stream of streams) stream.emit("error", { code: status.UNAVAILABLE, details: "cut" });
+    cut,
+    cutAfter: (type) => {
+      lastWord = type;
     },
     close: () => server.forceShutdown(),
   };
