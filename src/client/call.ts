@@ -197,7 +197,7 @@ export class Call implements AttemptOwner {
   #after(pauseMs: number, choose: () => Endpoint): void {
     this.#pause = scheduleAwaited(this.ground.clock, pauseMs, () => {
       this.#pause = undefined;
-      if (!this.#over) this.#next(choose());
+      if (!this.#over) this.#orFail(() => this.#next(choose())); // what a balancer throws would end the process here
     });
   }
 

@@ -30,6 +30,7 @@ export class Pools {
   readonly #options: PoolOptions;
   readonly #entries = new Map<Endpoint, Entry>();
   readonly #leaving = new Set<Pool>();
+  #isClosed = false;
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -44,6 +45,7 @@ export class Pools {
     let entry = this.#entries.get(endpoint);
     if (entry === undefined) {
       entry = { pool: poolFor(endpoint, this.#options), usedAt: now };
+      if (this.#isClosed) return destroyed(entry.pool);
       this.#entries.set(endpoint, entry);
       if (this.#entries.size > MAX_POOLS) this.#closeOldest();
     }
@@ -61,8 +63,9 @@ export class Pools {
     }
   }
 
-  /** Ends every connection, whatever is in flight. */
+  /** Ends every connection, whatever is in flight; a call in a pause opens no other. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const all = [...[...this.#entries.values()].map(({ pool }) => pool), ...this.#leaving];
     this.#entries.clear();
     this.#leaving.clear();
@@ -86,6 +89,12 @@ export class Pools {
     }
     if (oldest) this.retire([oldest[0]]);
   }
+}
+
+/** It refuses every call, as those do that were open. */
+function destroyed(pool: Pool): Pool {
+  void pool.destroy();
+  return pool;
 }
 
 const ENOUGH = new Error("The connection is there"); // never seen by anybody

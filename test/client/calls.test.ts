@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
+import { setTimeout as pass } from "node:timers/promises";
 import { request } from "undici";
 import { afterEach, describe, it } from "vitest";
 import {
@@ -302,6 +303,19 @@ describe("a selection", () => {
     orders.pickNow().release();
     assert.equal(orders.endpoints[0]?.load.failures, 0);
     assert.ok((orders.endpoints[0]?.load.latencyMs ?? 0) < 0);
+  });
+});
+
+describe("a call in its pause before another try", () => {
+  it("opens no connection any more once the resolver is closed", async () => {
+    const { resolver, orders, backends } = await start([overloaded, overloaded], [], { random: () => 0.999 });
+    const answer = orders.request("/");
+    const failed = assert.rejects(answer, coded("CLOSED"));
+    while (total(backends) === 0) await pass(1);
+    await pass(10); // the first answer is there, and the second try due in 25 ms
+    await resolver.close();
+    await failed;
+    assert.equal(total(backends), 1);
   });
 });
 
