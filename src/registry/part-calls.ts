@@ -44,7 +44,9 @@ export class PartCalls {
       const lease = await this.#within("registration", index, limits, (registrar, signal) =>
         registrar.register(wanted, { ...terms, holder, edition, signal }),
       );
-      joint.parts[index] = { lease, told: wanted, answeredAt: sentAt, steadySince: sentAt };
+      const part = { lease, told: wanted, answeredAt: sentAt, steadySince: sentAt };
+      if (joint.hasLeft) await this.leave(part, index, undefined, limits); // meanwhile, and this one was not told
+      else joint.parts[index] = part;
       return undefined;
     } catch (failure) {
       joint.askAgainAt[index] = this.#clock.now() + ASK_AGAIN_MS;

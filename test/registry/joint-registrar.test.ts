@@ -125,6 +125,26 @@ describe("JointRegistrar", () => {
     await beat;
     assert.deepEqual(sizes(registries), [0, 0]);
   });
+
+  it("leaves a registry that takes it in only after it has left", async () => {
+    let open = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const { joint, second, registries, clock } = start("all");
+    second.is = "away";
+    const lease = await joint.register(one, terms);
+    second.is = "there";
+    const { register } = second.registry;
+    second.registry.register = (...given) => gate.then(() => register(...given));
+    await clock.advance(5_000);
+    const beat = joint.renew([{ lease }], { signal });
+    await new Promise(setImmediate); // the second is being asked
+    await joint.deregister(lease, { signal });
+    open();
+    await beat;
+    assert.deepEqual(sizes(registries), [0, 0]);
+  });
 });
 
 const terms = { ttlMs: 30_000, signal };
