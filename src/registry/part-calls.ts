@@ -45,7 +45,8 @@ export class PartCalls {
         registrar.register(wanted, { ...terms, holder, edition, signal }),
       );
       const part = { lease, told: wanted, answeredAt: sentAt, steadySince: sentAt };
-      if (joint.hasLeft) await this.leave(part, index, undefined, limits); // meanwhile, and this one was not told
+      const isLate = joint.hasLeft; // it said goodbye meanwhile, and not here
+      if (isLate) await this.leave(part, index, undefined, limits);
       else joint.parts[index] = part;
       return undefined;
     } catch (failure) {

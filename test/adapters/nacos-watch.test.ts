@@ -199,7 +199,11 @@ describe("nacos().watch(), pushed to", () => {
   it("asks to be told no more of a service that was left while it was asked for", async () => {
     const { registry, grpc, until } = await startPushed();
     const halt = new AbortController();
-    void registry.watch?.("other", { signal: halt.signal })[Symbol.asyncIterator]().next().catch(() => {});
+    void registry
+      .watch?.("other", { signal: halt.signal })
+      [Symbol.asyncIterator]()
+      .next()
+      .catch(() => {});
     const asked = () =>
       grpc.asked.filter(({ body }) => body["serviceName"] === "other").map(({ body }) => body["subscribe"]);
     halt.abort(new Error("over"));

@@ -40,7 +40,11 @@ describe("a call that waits for a file handle", () => {
       chooseEventually: () => assert.fail(),
     };
     let failed: unknown;
-    const handler: Handler = { onError: (error) => void (failed = error) };
+    const handler: Handler = {
+      onError(error) {
+        failed = error;
+      },
+    };
     new Call(caller, { origin: "http://orders", path: "/", method: "GET" }, SETTINGS, handler);
     await clock.advance(250);
     assert.match(String(failed), /out of order/);
