@@ -108,8 +108,9 @@ function opened(path: string, text: string): Opened {
 }
 
 function lacksScheme(path: string, text: string, scheme = "http"): DiscoveryError {
-  const hint = `did you mean ${JSON.stringify(`${scheme}://${text}`)}?`;
-  const message = `${path} must be a URL, got ${JSON.stringify(text)}: ${hint}`;
+  const shown = shownUrl(text);
+  const hint = `did you mean ${JSON.stringify(`${scheme}://${shown}`)}?`;
+  const message = `${path} must be a URL, got ${JSON.stringify(shown)}: ${hint}`;
   return new DiscoveryError("INVALID_OPTION", message, { field: path });
 }
 

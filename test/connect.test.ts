@@ -150,6 +150,10 @@ describe("connect", () => {
       () => open("user:secret@host:1"),
       (error) => !/secret|did you mean/.test(String(error)),
     );
+    assert.throws(
+      () => open("localhost:8500/?token=secret"),
+      (error) => /did you mean "consul:.*localhost:8500/.test(String(error)) && !/secret/.test(String(error)),
+    );
   });
 
   it("takes several URLs for registries in the order of preference", async () => {
