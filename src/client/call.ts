@@ -116,6 +116,7 @@ export class Call implements AttemptOwner {
     const now = this.#now();
     const next = this.#others().besides(first.endpoint);
     if (!next || now >= this.endsAt || !this.#caller.budget.take(now)) return;
+    this.#others().leaveOut(next); // it may fail before the first does
     this.#try(next, now, this.#sent + 2, true);
   }
 

@@ -18,8 +18,13 @@ export class Candidates {
 
   /** Whose turn it is among those that were not tried, `failed` included; undefined if nobody is left. */
   besides(failed: Endpoint): Endpoint | undefined {
-    if (!this.#tried.includes(failed)) this.#tried.push(failed);
+    this.leaveOut(failed);
     return this.next();
+  }
+
+  /** It was asked, or is being asked, and comes into question no more. */
+  leaveOut(endpoint: Endpoint): void {
+    if (!this.#tried.includes(endpoint)) this.#tried.push(endpoint);
   }
 
   /** Whose turn it is among those that were not tried. */

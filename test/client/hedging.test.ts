@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import fc from "fast-check";
 import { afterEach, describe, it } from "vitest";
 import { Hedging } from "../../src/client/hedging.js";
@@ -77,19 +79,23 @@ describe("a hedged call", () => {
   });
 
   it("is one that may be sent twice, and no other", async () => {
-    const { orders, backends } = await start([late60, late60], { hedge: { afterMs: 10 } });
+    const answer = gate(1);
+    const { orders, backends } = await start([answer.when, answer.when], { hedge: { afterMs: 10 } });
     await (await orders.fetch("/", { method: "POST", body: "once" })).text();
     assert.equal(total(backends), 1);
     await (await orders.fetch("/", { tries: 1 })).text();
     assert.equal(total(backends), 2);
+    answer.come = 2;
     await (await orders.fetch("/", { method: "POST", body: "twice", idempotent: true })).text();
     assert.equal(total(backends), 4);
   });
 
   it("is asked at two instances at most, and only within the retry budget", async () => {
-    const { orders, backends } = await start([late60, late60, late60], { hedge: { afterMs: 5 } });
+    const answer = gate(2);
+    const { orders, backends } = await start([answer.when, answer.when, answer.when], { hedge: { afterMs: 5 } });
     await (await orders.fetch("/")).text();
     assert.equal(total(backends), 2);
+    answer.come = 1;
     while (orders.budget.take(performance.now()));
     await (await orders.fetch("/")).text();
     assert.equal(total(backends), 3);
@@ -107,7 +113,10 @@ describe("a hedged call", () => {
   });
 
   it("fails once, when both tries have", async () => {
-    const cut: Answer = (incoming) => void setTimeout(() => incoming.socket.resetAndDestroy(), 40);
+    const sockets: Socket[] = [];
+    const cut: Answer = ({ socket }) => {
+      if (sockets.push(socket) === 2) for (const each of sockets) each.resetAndDestroy();
+    };
     const { orders, backends } = await start([cut, cut], { hedge: { afterMs: 10 } });
     await assert.rejects(orders.fetch("/"), (error) => DiscoveryError.is(error, "UNAVAILABLE"));
     assert.equal(total(backends), 2);
@@ -125,6 +134,19 @@ describe("a hedged call", () => {
     assert.ok(orders.endpoints.every(({ load }) => load.inFlight === 0 && load.failures === 0));
   });
 });
+
+/** Answers 60 ms after so many requests have come, however late that is on a busy machine. */
+function gate(come: number) {
+  const waiting: ServerResponse[] = [];
+  const open = {
+    come,
+    when: ((_request, response) => {
+      if (waiting.push(response) < open.come) return;
+      setTimeout(() => waiting.splice(0).map((each) => each.end("late")), 60);
+    }) as NonNullable<Answer>,
+  };
+  return open;
+}
 
 async function start(answers: (Answer | undefined)[], options: CreateResolverOptions) {
   const backends: Backend[] = [];
