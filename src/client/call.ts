@@ -19,9 +19,6 @@ const RETRY_PAUSE = { firstMs: 25, factor: 2, capMs: 250 } as const;
 /** Why the slower of two tries is ended; nobody ever sees it. */
 const LOST = new Error("Another instance answered first");
 
-/** While this process has no file handle left, a call waits for one that long, in milliseconds. */
-const SHORTAGE_MS = 2_000;
-
 /** One call to a service, over as many tries as it takes. State for retries is made when the first one is due. */
 export class Call implements AttemptOwner {
   readonly handler: Handler;
@@ -34,8 +31,6 @@ export class Call implements AttemptOwner {
   #candidates: Candidates | undefined = undefined;
   #sent = 0;
   #tries = 0;
-  #shortages = 0;
-  #shortUntil = 0.5;
   #attempt: Attempt | undefined = undefined;
   /** A second try beside the first; whichever answers first wins. */
   #rival: Attempt | undefined = undefined;
@@ -93,7 +88,6 @@ export class Call implements AttemptOwner {
     if (!unsent) this.#sent++;
     if (this.#isBesides(attempt)) return;
     if (this.#now() >= this.endsAt) return this.#giveUp(attempt, error, `Its ${this.#settings.timeoutMs} ms are over.`);
-    if (again === "later") return this.#later(attempt, error);
     const why = unsent ? undefined : this.#whyNotAgain(this.#sent);
     if (why !== undefined) return this.#giveUp(attempt, error, why);
     const next = this.#others().besides(attempt.endpoint);
@@ -181,24 +175,14 @@ export class Call implements AttemptOwner {
   /** Goes on at `next`, after a pause if the call may have been processed. */
   #again(next: Endpoint, last: Attempt, error: unknown, pause: typeof RETRY_PAUSE | undefined): void {
     this.#tell(last, error);
-    if (pause) this.#after(backoff(pause, this.#sent, this.ground.random), () => next);
+    if (pause) this.#after(backoff(pause, this.#sent, this.ground.random), next);
     else this.#next(next);
   }
 
-  /** Nobody could be called just now, and no instance is to blame: soon anybody may be, also whoever was tried. */
-  #later(last: Attempt, error: unknown): void {
-    const now = this.#now();
-    if (this.#shortages++ === 0) this.#shortUntil = now + SHORTAGE_MS;
-    if (now >= this.#shortUntil) return this.#giveUp(last, error, "It is this process that ran short, no instance.");
-    this.#tell(last, error);
-    const pauseMs = backoff(RETRY_PAUSE, this.#shortages, this.ground.random);
-    this.#after(pauseMs, () => this.#others().next() ?? last.endpoint);
-  }
-
-  #after(pauseMs: number, choose: () => Endpoint): void {
+  #after(pauseMs: number, next: Endpoint): void {
     this.#pause = scheduleAwaited(this.ground.clock, pauseMs, () => {
       this.#pause = undefined;
-      if (!this.#over) this.#orFail(() => this.#next(choose())); // what a balancer throws would end the process here
+      if (!this.#over) this.#next(next);
     });
   }
 

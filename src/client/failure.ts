@@ -4,15 +4,16 @@ import { hostPort, type ServiceInstance } from "../model/instance.js";
 
 /** Errors of the request itself: no other instance would take it either. */
 const CALLERS_FAULT = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_NOT_SUPPORTED", "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH"]);
-/** This process, or the machine, has no file handle or buffer left: the same everywhere, and mostly over soon. */
-const SHORTAGE = new Set(["EMFILE", "ENFILE", "ENOBUFS"]);
-/** Other errors of this machine or of our own pools: they say nothing about the instance. */
-const OWN_TROUBLE = new Set(["EADDRNOTAVAIL", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
+/**
+ * Errors of this machine or of our own pools: they say nothing about the instance. Where no file handle is left, another
+ * instance may have a connection that is open; to wait for a handle instead makes calls pile up, and most of them fail.
+ */
+const OWN_TROUBLE = new Set(["EMFILE", "ENFILE", "ENOBUFS", "EADDRNOTAVAIL", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
 /** Our own pools say so when the resolver is closed over a call. */
 const CLOSED = new Set(["UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
 
-/** Whether a failed call may be made again: `later` means by anybody, the same instance included. */
-export type Again = "never" | "elsewhere" | "later";
+/** Whether a failed call may be made again. */
+export type Again = "never" | "elsewhere";
 
 /** What a failed try means: for the instance, and for what may be done next. */
 export interface Verdict {
@@ -24,7 +25,6 @@ export interface Verdict {
 export function verdictOn(error: unknown, unsent: boolean): Verdict {
   const code = codeOf(error);
   if (CALLERS_FAULT.has(code)) return { outcome: "cancelled", again: "never" };
-  if (SHORTAGE.has(code)) return { outcome: "cancelled", again: unsent ? "later" : "elsewhere" };
   if (OWN_TROUBLE.has(code)) return { outcome: "cancelled", again: "elsewhere" };
   if (unsent && code !== "TIMEOUT" && !code.startsWith("ERR_TLS")) return { outcome: "refused", again: "elsewhere" };
   return { outcome: "failure", again: "elsewhere" };
