@@ -200,8 +200,8 @@ describe("connect, to Nacos", () => {
     await list(`nacos://ann:p%40ss@127.0.0.1:${port}/blue?group=shop&cluster=C1`);
     assert.deepEqual(asked, [
       "/nacos/v3/auth/user/login username=ann&password=p%40ss",
-      "/nacos/v3/client/ns/instance/list?serviceName=mcp-discovery&namespaceId=blue&groupName=shop ",
-      "/nacos/v3/client/ns/instance/list?serviceName=orders&namespaceId=blue&groupName=shop ",
+      "/nacos/v3/client/ns/instance/list?serviceName=mcp-discovery&namespaceId=blue&groupName=shop&clusterName=DEFAULT ",
+      "/nacos/v3/client/ns/instance/list?serviceName=orders&namespaceId=blue&groupName=shop&clusterName=C1%2CDEFAULT ",
     ]);
   });
 
