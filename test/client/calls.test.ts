@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
+import { subscribe } from "node:diagnostics_channel";
 import { Readable } from "node:stream";
-import { setTimeout as pass } from "node:timers/promises";
 import { request } from "undici";
 import { afterEach, describe, it } from "vitest";
 import {
@@ -10,6 +10,7 @@ import {
   roundRobin,
   staticRegistry,
 } from "../../src/index.js";
+import { ManualClock } from "../../src/testing/index.js";
 import { type Backend, deadPort, startBackend } from "../fakes/backend.js";
 
 type Answer = Parameters<typeof startBackend>[0];
@@ -123,17 +124,25 @@ describe("a call by name", () => {
   });
 
   it("says TIMEOUT when nobody answers in time", async () => {
-    const { orders } = await start([silent], [], { tryTimeoutMs: 60 });
-    await assert.rejects(orders.fetch("/"), coded("TIMEOUT", /no response headers within 60 ms/));
+    const clock = new ManualClock();
+    const { orders, backends } = await start([silent], [], { tryTimeoutMs: 60, clock });
+    const failed = assert.rejects(orders.fetch("/"), coded("TIMEOUT", /no response headers within 60 ms/));
+    await asked(backends, 1);
+    await clock.advance(60);
+    await failed;
   });
 
   it("ends at the time for the whole call", async () => {
-    const { orders, backends } = await start([silent, silent, silent], [], {
-      timeoutMs: 120,
-      tryTimeoutMs: 80,
-      random: () => 0,
-    });
-    await assert.rejects(orders.fetch("/"), coded("TIMEOUT", /Its 120 ms are over/));
+    const clock = new ManualClock();
+    const times = { timeoutMs: 120, tryTimeoutMs: 80 };
+    const { orders, backends } = await start([silent, silent, silent], [], { ...times, clock, random: () => 0 });
+    const failed = assert.rejects(orders.fetch("/"), coded("TIMEOUT", /Its 120 ms are over/));
+    await asked(backends, 1);
+    await clock.advance(80);
+    await clock.advance(30); // the pause, 25 ms at most
+    await asked(backends, 2);
+    await clock.advance(10);
+    await failed;
     assert.equal(total(backends), 2);
   });
 
@@ -216,8 +225,10 @@ describe("a call by name", () => {
   });
 
   it("streams a long answer past the time of a try", async () => {
-    const { orders } = await start([drips], [], { tryTimeoutMs: 50 });
+    const clock = new ManualClock();
+    const { orders } = await start([drips], [], { tryTimeoutMs: 50, clock });
     const response = await orders.fetch("/");
+    await clock.advance(500);
     assert.equal(await response.text(), "0123456789");
   });
 
@@ -308,12 +319,13 @@ describe("a selection", () => {
 
 describe("a call in its pause before another try", () => {
   it("opens no connection any more once the resolver is closed", async () => {
-    const { resolver, orders, backends } = await start([overloaded, overloaded], [], { random: () => 0.999 });
-    const answer = orders.request("/");
-    const failed = assert.rejects(answer, coded("CLOSED"));
-    while (total(backends) === 0) await pass(1);
-    await pass(10); // the first answer is there, and the second try due in 25 ms
+    const clock = new ManualClock();
+    const { resolver, orders, backends } = await start([overloaded, overloaded], [], { clock });
+    const pausing = new Promise((resolve) => subscribe("discovery:retry", resolve));
+    const failed = assert.rejects(orders.request("/"), coded("CLOSED"));
+    await pausing;
     await resolver.close();
+    await clock.advance(1_000); // the second try is due
     await failed;
     assert.equal(total(backends), 1);
   });
@@ -341,6 +353,11 @@ function coded(code: string, message = /./): (error: unknown) => boolean {
 
 function total(backends: readonly Backend[]): number {
   return backends.reduce((sum, { requests }) => sum + requests.length, 0);
+}
+
+/** Resolves when that many requests have come: while a test holds the clock, nothing else passes meanwhile. */
+async function asked(backends: readonly Backend[], count: number): Promise<void> {
+  while (total(backends) < count) await new Promise((resolve) => setImmediate(resolve));
 }
 
 const resets: Answer = (incoming) => {
