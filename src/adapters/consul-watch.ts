@@ -4,6 +4,7 @@ import { type Clock, turn } from "../runtime/clock.js";
 import { within } from "../runtime/deadline.js";
 import { WATCH_CONNECTIONS } from "./consul-client.js";
 import type { Answer, ConsulReads } from "./consul-reads.js";
+import { toldTo } from "./watch-reader.js";
 
 /** Two queries may begin at once; beyond, so long apart, in milliseconds: a storm of changes costs five reads a second. */
 const STORM_GAP_MS = 200;
@@ -35,20 +36,8 @@ export class ConsulWatch {
     if (signal.aborted) return;
     const query = this.#queries.get(service) ?? this.#begin(service);
     const reader = new Reader(since);
-    const leave = (): void => {
-      reader.fail(signal.reason);
-      query.readers.delete(reader);
-      if (query.readers.size === 0) this.#end(query);
-    };
-    query.readers.add(reader);
-    signal.addEventListener("abort", leave, { once: true }); // a reader that never asks again must not be waited for
     if (query.latest) reader.begin(query.latest);
-    try {
-      while (!signal.aborted) yield await reader.next();
-    } finally {
-      signal.removeEventListener("abort", leave);
-      leave();
-    }
+    yield* toldTo(reader, query.readers, signal, () => this.#end(query));
   }
 
   #begin(service: string): Query {

@@ -4,10 +4,10 @@ import type { Clock } from "../runtime/clock.js";
 import type { EtcdClient, Fields } from "./etcd-client.js";
 import { cancellationOf } from "./etcd-errors.js";
 import type { EtcdKeys } from "./etcd-keys.js";
-import { Reader } from "./etcd-reader.js";
 import type { Answer, EtcdReads } from "./etcd-reads.js";
 import { numberOf, revisionIn } from "./etcd-record.js";
 import type { EtcdEvent, EtcdView } from "./etcd-view.js";
+import { Reader, toldTo } from "./watch-reader.js";
 
 /** A stream that lived this long, in milliseconds, is resumed at once when it breaks: another endpoint may be up. */
 const STEADY_MS = 1_000;
@@ -34,20 +34,8 @@ export class EtcdWatch {
     if (signal.aborted) return;
     const followed = this.#followed.get(service) ?? this.#begin(service);
     const reader = new Reader(since);
-    const leave = (): void => {
-      reader.fail(signal.reason);
-      followed.readers.delete(reader);
-      if (followed.readers.size === 0) this.#end(followed);
-    };
-    followed.readers.add(reader);
-    signal.addEventListener("abort", leave, { once: true }); // a reader that never asks again must not be waited for
     if (followed.now) reader.begin(snapshotOf(followed.now));
-    try {
-      while (!signal.aborted) yield await reader.next();
-    } finally {
-      signal.removeEventListener("abort", leave);
-      leave();
-    }
+    yield* toldTo(reader, followed.readers, signal, () => this.#end(followed));
   }
 
   /** Compares a list with what the watch has told: one that stays silent about a difference is dead, however open. */

@@ -2,10 +2,10 @@ import { DiscoveryError } from "../model/errors.js";
 import type { Position, RegistryUpdate } from "../model/update.js";
 import type { Cancel, Clock, Random } from "../runtime/clock.js";
 import { haltSignal } from "../runtime/deadline.js";
-import { Reader } from "./etcd-reader.js";
 import type { Answer } from "./nacos-answer.js";
 import type { NacosConnection, NacosPlug } from "./nacos-connection.js";
 import { NacosLink } from "./nacos-link.js";
+import { Reader, toldTo } from "./watch-reader.js";
 
 /** A list shows what a push must tell within this, in milliseconds (both are merged for 500), or the push is deaf. */
 const LAG_MS = 2_000;
@@ -48,20 +48,8 @@ export class NacosWatch {
     if (signal.aborted) return;
     const followed = this.#followed.get(service) ?? this.#begin(service);
     const reader = new Reader(since);
-    const leave = (): void => {
-      reader.fail(signal.reason);
-      followed.readers.delete(reader);
-      if (followed.readers.size === 0) this.#end(followed);
-    };
-    followed.readers.add(reader);
-    signal.addEventListener("abort", leave, { once: true }); // a reader that never asks again must not be waited for
     if (followed.now) reader.begin(followed.now.update);
-    try {
-      while (!signal.aborted) yield await reader.next();
-    } finally {
-      signal.removeEventListener("abort", leave);
-      leave();
-    }
+    yield* toldTo(reader, followed.readers, signal, () => this.#end(followed));
   }
 
   /** Ends every watch. */

@@ -54,3 +54,28 @@ export class Reader {
     }
   }
 }
+
+/**
+ * What a reader is told, until its signal aborts or its watch fails. Then it leaves the others who read the same, and the
+ * last one to leave ends it.
+ */
+export async function* toldTo<R extends Pick<Reader, "fail" | "next">>(
+  reader: R,
+  readers: Set<R>,
+  signal: AbortSignal,
+  end: () => void,
+): AsyncGenerator<RegistryUpdate> {
+  const leave = (): void => {
+    reader.fail(signal.reason);
+    readers.delete(reader);
+    if (readers.size === 0) end();
+  };
+  readers.add(reader);
+  signal.addEventListener("abort", leave, { once: true }); // a reader that never asks again must not be waited for
+  try {
+    while (!signal.aborted) yield await reader.next();
+  } finally {
+    signal.removeEventListener("abort", leave);
+    leave();
+  }
+}
