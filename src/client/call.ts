@@ -75,7 +75,8 @@ export class Call implements AttemptOwner {
       return true;
     }
     if (this.#whyNotAgain(sent) !== undefined || this.#now() >= this.endsAt) return false;
-    const next = this.#others().besides(attempt.endpoint);
+    const next = this.#other(attempt);
+    if (this.#over) return true;
     if (!next || !this.#caller.budget.take(this.#now())) return false;
     this.#sent = sent;
     this.#again(next, attempt, undefined, RETRY_PAUSE);
@@ -90,7 +91,8 @@ export class Call implements AttemptOwner {
     if (this.#now() >= this.endsAt) return this.#giveUp(attempt, error, `Its ${this.#settings.timeoutMs} ms are over.`);
     const why = unsent ? undefined : this.#whyNotAgain(this.#sent);
     if (why !== undefined) return this.#giveUp(attempt, error, why);
-    const next = this.#others().besides(attempt.endpoint);
+    const next = this.#other(attempt);
+    if (this.#over) return;
     if (!next) return this.#giveUp(attempt, error, "No other instance is left to try.");
     if (!unsent && !this.#caller.budget.take(this.#now())) {
       return this.#giveUp(attempt, error, "The retry budget is used up: too many calls fail.");
@@ -108,7 +110,7 @@ export class Call implements AttemptOwner {
     const first = this.#attempt;
     if (this.#over || !first || this.#pause || this.#whyNotAgain(this.#sent + 1) !== undefined) return;
     const now = this.#now();
-    const next = this.#others().besides(first.endpoint);
+    const next = this.#other(first);
     if (!next || now >= this.endsAt || !this.#caller.budget.take(now)) return;
     this.#others().leaveOut(next); // it may fail before the first does
     this.#try(next, now, this.#sent + 2, true);
@@ -189,6 +191,16 @@ export class Call implements AttemptOwner {
   #tell({ endpoint: { instance }, isTrial }: Attempt, error: unknown): void {
     if (!channels.retry.hasSubscribers) return;
     channels.retry.publish({ service: this.#caller.name, instance, error, attempt: this.#tries, isTrial });
+  }
+
+  /** Who else may be asked. What a balancer throws ends the call: thrown into undici or a timer it would end the process. */
+  #other(than: Attempt): Endpoint | undefined {
+    try {
+      return this.#others().besides(than.endpoint);
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
   }
 
   #others(): Candidates {
