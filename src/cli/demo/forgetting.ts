@@ -51,20 +51,19 @@ export async function forgetOutside(stage: Stage, outside: Outside): Promise<voi
   await systemClock.sleep(OWN.backMs, stage.signal);
 }
 
-async function restarted({ cast, view, providers, witness, signal }: Stage, command: string): Promise<string> {
+async function restarted({ view, providers, witness, signal }: Stage, command: string): Promise<string> {
   view.event("registryRestarting", `✖ restarting the registry: ${command}`, { command });
   await within(`end of ${command}`, RESTART_WITHIN_MS, { clock: systemClock, signal }, (signal) =>
     runRestart(command, signal),
   );
-  let known = 0;
-  const leases = cast.leasesOf(providers); // those of before: who came back at once is not taken for remembered
+  let already = 0;
   await seen("first list of the restarted registry", { signal }, (signal) =>
     witness.until((listed) => {
-      known = leases.filter((lease) => holdsAll(listed, [lease])).length;
+      already = providers.filter(({ id }) => listed.has(id)).length;
       return true;
     }, signal),
   );
-  return `the registry was restarted by your command, and remembered ${known} of ${leases.length} providers`;
+  return `the registry was restarted by your command; its first list had ${already} of ${providers.length} providers`;
 }
 
 async function deleted({ cast, view, providers, witness, signal }: Stage, { relay }: Outside): Promise<string> {
