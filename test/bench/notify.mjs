@@ -1,39 +1,27 @@
 // From sending a registration to the consumer's "changed" event: ms at the median, against a bare stream of lines.
-import { createServer } from "node:http";
 import { setTimeout as pass } from "node:timers/promises";
 import { Pool } from "undici";
 import { createResolver } from "../../dist/index.js";
 import { registration, start } from "./against-server.mjs";
 
 export const unit = "ms from sending a registration to hearing of it, median of 200, 10 ms apart";
-export const reference = "bare node:http, lines pushed to a reader";
+export const reference = "bare node:http, lines pushed to a reader that parses them";
 
 export const contestants = {
   [reference]: async () => {
-    let push = () => {};
-    const server = createServer((request, response) => {
-      if (request.method === "GET") {
-        response.write("\n");
-        push = (line) => response.write(line);
-        return;
-      }
-      let body = "";
-      request.on("data", (chunk) => {
-        body += chunk;
-      });
-      request.on("end", () => {
-        push(`${JSON.stringify(JSON.parse(body))}\n`);
-        response.end("{}");
-      });
-    });
-    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const url = `http://127.0.0.1:${server.address().port}`;
-    const { body } = await new Pool(url).request({ path: "/", method: "GET" });
+    const server = await start("push");
+    const { body } = await new Pool(server.url).request({ path: "/", method: "GET" });
     let heard = () => {};
-    body.on("data", () => heard());
-    return medianOf(url, (listener) => {
+    body.on("data", (chunk) => {
+      const line = String(chunk).trim();
+      if (line !== "") JSON.parse(line);
+      heard();
+    });
+    const result = await medianOf(server.url, (listener) => {
       heard = listener;
     });
+    server.stop();
+    return result;
   },
   'resolver, service.on("changed")': async () => {
     const server = await start("ours");

@@ -3,7 +3,8 @@ import { createServer } from "node:http";
 import { createRegistryServer } from "../../dist/server/index.js";
 
 const kind = process.argv[2];
-const url = kind === "ours" ? await createRegistryServer({ port: 0, warmingMs: 0 }).listen() : await bare();
+const KINDS = { ours: () => createRegistryServer({ port: 0, warmingMs: 0 }).listen(), bare, push };
+const url = await KINDS[kind]();
 process.send({ url });
 process.on("message", () => process.send({ cpu: process.cpuUsage() }));
 process.once("disconnect", () => process.exit());
@@ -63,6 +64,31 @@ function bare() {
       response.end(answer);
     });
   });
+  return listening(server);
+}
+
+/** Passes each registration on to the one reader there is, as a line. */
+function push() {
+  let tell = () => {};
+  const server = createServer((request, response) => {
+    if (request.method === "GET") {
+      response.write("\n");
+      tell = (line) => response.write(line);
+      return;
+    }
+    let body = "";
+    request.on("data", (chunk) => {
+      body += chunk;
+    });
+    request.on("end", () => {
+      tell(`${JSON.stringify(JSON.parse(body))}\n`);
+      response.end("{}");
+    });
+  });
+  return listening(server);
+}
+
+function listening(server) {
   return new Promise((resolve) =>
     server.listen({ port: 0, host: "127.0.0.1", backlog: 8_192 }, () =>
       resolve(`http://127.0.0.1:${server.address().port}`),
