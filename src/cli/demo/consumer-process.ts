@@ -10,7 +10,7 @@ const REPORT_MS = 200;
 const LOOK_MS = 10;
 
 const [registry = "", service = "", rate = ""] = process.argv.slice(2);
-const resolver = createResolver({ registry, tryTimeoutMs: 250 });
+const resolver = createResolver({ registry });
 const orders = resolver.service(service);
 const dispatcher = resolver.dispatcher();
 const halt = haltSignal(); // one for every call
