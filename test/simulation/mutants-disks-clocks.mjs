@@ -19,8 +19,8 @@ export const DISK_AND_CLOCK_MUTANTS = [
   {
     name: "a snapshot's checksum is not looked at",
     file: "registry/snapshot-file.js",
-    find: 'trailer["sha256"] !== createHash("sha256").update(body).digest("hex")',
-    replace: "false",
+    find: '!== ending(lines.length, createHash("sha256").update(body))',
+    replace: '=== ""',
     why: "what a disk has spoilt is told as the truth (S-1)",
     weights: { "registry-from-disk": 1 },
   },
