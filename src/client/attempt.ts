@@ -29,6 +29,7 @@ export class Attempt extends Timed implements Handler {
   /** Whether it tries if an ejected endpoint may come back. */
   readonly isTrial: boolean;
   readonly #owner: AttemptOwner;
+  readonly #life: number;
   #abort: ((reason?: Error) => void) | undefined = undefined;
   #timeout: DiscoveryError | undefined = undefined;
   #detached: Error | undefined = undefined;
@@ -42,6 +43,7 @@ export class Attempt extends Timed implements Handler {
     this.#owner = owner;
     this.endpoint = endpoint;
     this.isTrial = endpoint.ejection.onTrial;
+    this.#life = endpoint.life;
     endpoint.begin(now);
   }
 
@@ -72,9 +74,10 @@ export class Attempt extends Timed implements Handler {
     const { handler } = this.#owner;
     if (status < 200) return handler.onHeaders?.(status, headers, resume, statusText) ?? true;
     const outcome = outcomeOf(status);
-    if (outcome === "overloaded") this.#owner.overloaded(this, headers);
+    const isHeard = this.endpoint.life === this.#life; // else it speaks of a process that is gone
+    if (outcome === "overloaded" && isHeard) this.#owner.overloaded(this, headers);
     this.#settle(outcome);
-    if (this.endpoint.isAsked) this.#hear(headers);
+    if (this.endpoint.isAsked && isHeard) this.#hear(headers);
     if (worthRetrying(status) && this.#owner.mayDrop(this)) {
       this.#discarded = 0;
       return true;
@@ -137,7 +140,7 @@ export class Attempt extends Timed implements Handler {
     if (this.#settled) return;
     this.#settled = true;
     const now = this.stop();
-    this.endpoint.settle(outcome, this.tookMs(now), now);
+    this.endpoint.settle(outcome, this.tookMs(now), now, this.#life);
   }
 
   /** Somebody wants to know what the instance says of its load. */

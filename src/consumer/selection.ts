@@ -10,6 +10,7 @@ export class Selection implements Disposable {
   readonly #endpoint: Endpoint;
   readonly #clock: Clock;
   readonly #begunAt: number;
+  readonly #life: number;
   #reported = false;
   #released = false;
 
@@ -18,6 +19,7 @@ export class Selection implements Disposable {
     this.#endpoint = endpoint;
     this.#clock = clock;
     this.#begunAt = clock.now();
+    this.#life = endpoint.life;
     endpoint.begin(this.#begunAt);
   }
 
@@ -36,7 +38,7 @@ export class Selection implements Disposable {
     if (this.#reported || this.#released) return;
     this.#reported = true;
     const now = this.#clock.now();
-    this.#endpoint.settle(outcome, now - this.#begunAt, now);
+    this.#endpoint.settle(outcome, now - this.#begunAt, now, this.#life);
   }
 
   /** The call is over. What was never reported counts as cancelled: it says nothing about the instance. */

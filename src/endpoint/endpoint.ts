@@ -37,6 +37,8 @@ export class Endpoint {
   weight = 0.5;
   /** When this process first saw this life of it. */
   addedAt: number;
+  /** Counts the processes that have stood behind the address. Who begins a call keeps it, and gives it to `settle`. */
+  life = 0;
   readonly #watcher: EndpointWatcher;
 
   /** @param shared the same for all endpoints of a service */
@@ -60,8 +62,10 @@ export class Endpoint {
    * The outcome of a call is known: at its response headers, or when it failed before them.
    *
    * @param latencyMs time to the headers; negative when it was not measured or must not count
+   * @param life in which the call began; what became of an earlier life's calls says nothing about this one
    */
-  settle(outcome: Outcome, latencyMs: number, now: number): void {
+  settle(outcome: Outcome, latencyMs: number, now: number, life = this.life): void {
+    if (life !== this.life) return;
     if (outcome !== "success") return this.#settleOtherwise(outcome, latencyMs, now);
     noteSuccess(this.#shared, this.#place, latencyMs, now);
     if (!this.#isSound) this.#redeem();
@@ -96,8 +100,10 @@ export class Endpoint {
   become(instance: ServiceInstance, now: number): void {
     if (instance.incarnation !== this.instance.incarnation) {
       this.ejection.reset();
+      this.load.cancelled += this.load.waiting; // what becomes of them is told to a life that is over
       forget(this.#shared, this.#place);
       this.addedAt = now;
+      this.life++;
     }
     this.instance = instance;
     this.weight = instance.weight;

@@ -93,10 +93,11 @@ export function noteSilence(shared: SharedLoad, place: number, now: number): voi
   score(shared, place, Math.max(books[book | Book.SCORE]!, scoreOf(shared, place, silentMs)));
 }
 
-/** Another process answers there now, or the first one: nothing is known of it. */
+/** Another process answers there now, or the first one: nothing is known of it, and nobody waits for it. */
 export function forget(shared: SharedLoad, place: number): void {
-  const { books } = shared;
+  const { books, standings } = shared;
   const book = bookOf(place);
+  standings[inFlightAt(place) | 1] = 0;
   books[book | Book.LATENCY_MS] = UNKNOWN;
   books[book | Book.RAW_MS] = UNKNOWN;
   books[book | Book.PEAK_MS] = UNKNOWN;
