@@ -20,13 +20,13 @@ export interface EndpointWatcher {
 export class Endpoint {
   readonly #shared: SharedLoad;
   #place: number;
+  #load: Load;
   /** In rotation, and nothing held against it: one more success changes nothing. */
   #isSound = true;
   #hasLeft = false;
   /** Its place is free, and may be another's by now. */
   #isPlaceless = false;
   instance: ServiceInstance;
-  readonly load: Load;
   readonly ejection = new Ejection();
   /** True when the registry no longer lists it, and its silence proves nothing. */
   suspect = false;
@@ -47,9 +47,14 @@ export class Endpoint {
     this.weight = instance.weight; // the field stays a double, whatever it is given
     this.#shared = shared;
     this.#place = placeIn(shared);
-    this.load = new Load(shared, this.#place);
+    this.#load = new Load(shared, this.#place);
     this.addedAt = now;
     this.#watcher = watcher;
+  }
+
+  /** What was measured of it, and is under way. */
+  get load(): Load {
+    return this.#load;
   }
 
   /** A call begins, at `now` of the clock that `settle` goes by too. */
@@ -117,7 +122,7 @@ export class Endpoint {
   /** Somebody had chosen it for a call after a pause, and in the pause it left. */
   #comeBack(): void {
     this.#place = placeIn(this.#shared);
-    this.load.place = this.#place;
+    this.#load = new Load(this.#shared, this.#place);
     this.#isPlaceless = false;
   }
 

@@ -10,8 +10,8 @@ import { Book, bookOf, inFlightAt, type SharedLoad } from "./shared-load.js";
 export class Load {
   /** What all endpoints of the service have in common. */
   readonly shared: SharedLoad;
-  /** Where in its arrays our numbers are: the same as long as the endpoint is listed. */
-  place: number;
+  /** Where in its arrays our numbers are. */
+  readonly place: number;
   /** Calls ever failed. */
   failures = 0;
   /** Calls ever given up by their callers. */
