@@ -56,7 +56,8 @@ export interface HttpClient {
 
 /** @throws {DiscoveryError} `INVALID_OPTION` if `origin` is no HTTP origin */
 export function httpClient(options: HttpClientOptions, carrier?: Carrier): HttpClient {
-  const { name, origin, headers = {} } = options;
+  const { name, origin } = options;
+  const headers = { "accept-encoding": "identity", ...options.headers }; // said of nothing, any encoding would do
   const pool = carrier ?? poolTo(originOf(name, origin), options.connections ?? CONNECTIONS);
 
   const asked = (request: HttpRequest): Dispatcher.DispatchOptions => {
@@ -80,6 +81,7 @@ export function httpClient(options: HttpClientOptions, carrier?: Carrier): HttpC
       const answer = await tried(request, wholeAnswer(pool, asked(request), request.signal));
       const { status, headers, text } = answer;
       if (status >= 300 && !request.accept?.includes(status)) throw refusal(name, request, status, headers, text);
+      refuseEncoded(name, request, headers);
       const strict = status < 300 && request.text !== true;
       return { status, headers, body: strict ? parsed(name, request, text) : jsonOrText(text) };
     },
@@ -88,7 +90,9 @@ export function httpClient(options: HttpClientOptions, carrier?: Carrier): HttpC
       const opened = pool.request({ ...asked(request), signal: request.signal });
       const { statusCode: status, headers: answered, body } = await tried(request, opened);
       if (status >= 300) throw refusal(name, request, status, answered, await tried(request, textOf(body)));
+      body.on("error", () => {}); // told to whoever reads; nobody may
       try {
+        refuseEncoded(name, request, answered);
         for await (const line of linesOf(body)) yield parsed(name, request, line);
       } catch (cause) {
         throw DiscoveryError.is(cause) ? cause : failure(name, request, cause);
@@ -144,9 +148,10 @@ function detach(socket: { unref(): unknown; ref(): unknown }): void {
 }
 
 async function* linesOf(body: Readable): AsyncGenerator<string> {
-  body.setEncoding("utf8");
+  const decoder = new TextDecoder(); // undici's body has no decoder of its own: a character may lie across two chunks
   let rest = "";
-  for await (const chunk of body as AsyncIterable<string>) {
+  for await (const bytes of body as AsyncIterable<Buffer>) {
+    const chunk = decoder.decode(bytes, { stream: true });
     rest += chunk;
     if (!chunk.includes("\n")) {
       if (rest.length > MAX_LINE_LENGTH)
@@ -166,6 +171,16 @@ function parsed(name: string, request: HttpRequest, text: string): unknown {
   } catch (cause) {
     throw new DiscoveryError("PROTOCOL", `${said(name, request)} something that is no JSON`, { cause });
   }
+}
+
+function isEncoded({ "content-encoding": encoding = "identity" }: HttpResponse["headers"]): boolean {
+  return encoding !== "identity";
+}
+
+function refuseEncoded(name: string, request: HttpRequest, headers: HttpResponse["headers"]): void {
+  if (!isEncoded(headers)) return;
+  const what = `content-encoding ${headers["content-encoding"]}, which it was not asked for`;
+  throw new DiscoveryError("PROTOCOL", `${said(name, request)} ${what}; does a proxy compress it?`);
 }
 
 function jsonOrText(text: string): unknown {
@@ -203,7 +218,7 @@ function refusal(
   headers: HttpResponse["headers"],
   text: string,
 ): DiscoveryError {
-  const problem = problemIn(text);
+  const problem = problemIn(isEncoded(headers) ? "" : text);
   const message = `${said(name, request)} ${status}${problem.detail ? `: ${problem.detail}` : ""}`;
   const seconds = Number(headers["retry-after"]);
   const retryAfterMs = Number.isFinite(seconds) ? seconds * 1_000 : undefined;

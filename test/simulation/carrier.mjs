@@ -50,7 +50,6 @@ class Body {
   #chunks = [];
   #ended = false;
   #error;
-  #asText = false;
   #wake = () => {};
 
   push(text) {
@@ -68,9 +67,7 @@ class Body {
     this.#wake();
   }
 
-  setEncoding() {
-    this.#asText = true;
-  }
+  on() {}
 
   destroy() {
     if (!this.#ended && !this.#error) this.abandoned();
@@ -81,7 +78,7 @@ class Body {
   async *[Symbol.asyncIterator]() {
     for (;;) {
       const chunk = this.#chunks.shift();
-      if (chunk !== undefined) yield this.#asText ? chunk : Buffer.from(chunk);
+      if (chunk !== undefined) yield Buffer.from(chunk);
       else if (this.#error) throw this.#error;
       else if (this.#ended) return;
       else
