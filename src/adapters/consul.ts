@@ -6,6 +6,7 @@ import { Recent } from "../registry/recent.js";
 import type { Beat, Lease, Registry, Renewal } from "../registry/registry.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
 import { durationMs, knownKeys } from "../runtime/options.js";
+import { secretOption } from "../runtime/request-headers.js";
 import { ConsulClient } from "./consul-client.js";
 import { ConsulReads } from "./consul-reads.js";
 import { checkIdOf, lifeIn, lifeOf, toConsul } from "./consul-record.js";
@@ -49,7 +50,8 @@ export interface ConsulOptions {
  */
 export function consul(options: ConsulOptions = {}): Registry {
   knownKeys("consul", options, ["url", "token", "datacenter", "waitMs", "clock"]);
-  const { url = LOCAL_AGENT, token, clock = systemClock } = options;
+  const { url = LOCAL_AGENT, clock = systemClock } = options;
+  const token = secretOption("consul.token", options.token);
   const datacenter = label("consul.datacenter", options.datacenter);
   const waitMs = durationMs("consul.waitMs", options.waitMs, WAIT_MS.fallback, WAIT_MS.min, WAIT_MS.max);
   const origin = URL.canParse(url) ? new URL(url).origin : url;

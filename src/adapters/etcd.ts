@@ -2,6 +2,7 @@ import { invalid } from "../model/fields.js";
 import type { SharedRegistry } from "../registry/registry.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
 import { knownKeys } from "../runtime/options.js";
+import { secretOption } from "../runtime/request-headers.js";
 import { EtcdBeats } from "./etcd-beats.js";
 import { EtcdClient } from "./etcd-client.js";
 import { EtcdKeys } from "./etcd-keys.js";
@@ -39,7 +40,8 @@ export interface EtcdOptions {
  */
 export function etcd(options: EtcdOptions = {}): SharedRegistry {
   knownKeys("etcd", options, ["endpoints", "prefix", "username", "password", "token", "clock"]);
-  const { username, password, token, clock = systemClock } = options;
+  const { username, password, clock = systemClock } = options;
+  const token = secretOption("etcd.token", options.token);
   if (username !== undefined && token !== undefined)
     throw invalid("etcd.token", "a token", "left out beside a username");
   const keys = new EtcdKeys(options.prefix ?? PREFIX);

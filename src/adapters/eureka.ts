@@ -7,6 +7,7 @@ import { Recent } from "../registry/recent.js";
 import type { Beat, Lease, Registry, Renewal } from "../registry/registry.js";
 import { type Clock, type Random, systemClock, systemRandom } from "../runtime/clock.js";
 import { durationMs, knownKeys } from "../runtime/options.js";
+import { secretOption } from "../runtime/request-headers.js";
 import { EurekaClient } from "./eureka-client.js";
 import { EurekaReads } from "./eureka-reads.js";
 import { DECLARED, durationOf, EUREKA_STATUS, idInPath, toEureka, ttlOf } from "./eureka-record.js";
@@ -49,7 +50,8 @@ export interface EurekaOptions {
  */
 export function eureka(options: EurekaOptions = {}): Registry {
   knownKeys("eureka", options, ["url", "urls", "token", "pollMs", "clock", "random"]);
-  const { url = LOCAL_EUREKA, urls, token, clock = systemClock, random = systemRandom } = options;
+  const { url = LOCAL_EUREKA, urls, clock = systemClock, random = systemRandom } = options;
+  const token = secretOption("eureka.token", options.token);
   if (options.url !== undefined && urls !== undefined) throw invalid("eureka.urls", urls, "given without eureka.url");
   const intervalMs = durationMs("eureka.pollMs", options.pollMs, POLL_MS.fallback, POLL_MS.min, POLL_MS.max);
   const client = new EurekaClient(urls ? "eureka.urls" : "eureka.url", urls ?? [url], token, clock);

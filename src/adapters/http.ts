@@ -5,6 +5,7 @@ import type { RegistryUpdate } from "../model/update.js";
 import type { Beat, Lease, Registry, Renewal } from "../registry/registry.js";
 import { type HttpClient, type HttpResponse, httpClient } from "../runtime/http.js";
 import { knownKeys } from "../runtime/options.js";
+import { secretOption } from "../runtime/request-headers.js";
 import { healthToWire } from "../wire/health.js";
 import { manyFromWire, positionOf, toWire } from "../wire/json.js";
 import { HttpNodes } from "./http-nodes.js";
@@ -33,7 +34,8 @@ export interface HttpOptions {
  */
 export function http(options: HttpOptions): Registry {
   knownKeys("http", options, ["url", "token"]);
-  const { url, token } = options;
+  const { url } = options;
+  const token = secretOption("http.token", options.token);
   const urls = typeof url === "object" ? url : [url];
   const [first] = urls;
   if (first === undefined) throw invalid("http.url", url, "one URL or several");

@@ -3,6 +3,10 @@ import type { AddressInfo } from "node:net";
 import { createServer as createTcpServer, type Server } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, it } from "vitest";
+import { consul } from "../../src/adapters/consul.js";
+import { etcd } from "../../src/adapters/etcd.js";
+import { eureka } from "../../src/adapters/eureka.js";
+import { http } from "../../src/adapters/http.js";
 import { DiscoveryError, type ErrorCode } from "../../src/model/errors.js";
 import { httpClient } from "../../src/runtime/http.js";
 import { startBackend } from "../fakes/backend.js";
@@ -106,6 +110,22 @@ describe("httpClient", () => {
     held[1]?.();
     await third;
     assert.deepEqual([sockets, backend.requests.length], [1, 2]);
+  });
+});
+
+describe("a token", () => {
+  it("that no header can carry is found when it is given, by its option's name, and is not told", () => {
+    const token = "s3cret\n";
+    const made = {
+      "http.token": () => http({ url: "http://127.0.0.1:1", token }),
+      "etcd.token": () => etcd({ token }),
+    };
+    const others = { "consul.token": () => consul({ token }), "eureka.token": () => eureka({ token }) };
+    for (const [field, make] of Object.entries({ ...made, ...others })) {
+      assert.throws(make, (error) => DiscoveryError.is(error, "INVALID_OPTION") && error.field === field);
+      assert.throws(make, (error) => /U\+000A at 6 of 7/.test(String(error)) && !/s3cret/.test(String(error)));
+    }
+    assert.throws(() => http({ url: "http://127.0.0.1:1", token: "🔑" }), /U\+1F511 at 0/);
   });
 });
 
