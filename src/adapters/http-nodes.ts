@@ -1,7 +1,7 @@
 import { DiscoveryError } from "../model/errors.js";
 import { type Clock, systemClock } from "../runtime/clock.js";
 import { haltSignal, linked, untilAborted, within } from "../runtime/deadline.js";
-import type { HttpClient, HttpRequest } from "../runtime/http.js";
+import { type HttpClient, type HttpRequest, RefusedWith } from "../runtime/http.js";
 
 /**
  * With others to go to, a node that has not answered within this, in milliseconds, is left: two silent ones still leave
@@ -9,9 +9,16 @@ import type { HttpClient, HttpRequest } from "../runtime/http.js";
  */
 const TRY_MS = 1_000;
 
+/** What a node says that could serve if something behind it did: a gateway, or one whose store is away. */
+const AWAY = [502, 503, 504];
+
 /**
  * The nodes of one registry, in the order they are tried. All who ask stay with one node while it answers; when it does
  * not they go to the next, and their streams go along: what reads a stream is acknowledged where that was opened.
+ *
+ * A node that fails at a request (500) may be broken, or the request may be one that none can take. So this one request
+ * asks the next, and only if that knows an answer they all go there: else one bad request would drive everybody's
+ * streams around for as long as it is repeated.
  */
 export class HttpNodes {
   readonly #count: number;
@@ -73,30 +80,53 @@ export class HttpNodes {
     patient: boolean,
     ask: (at: number, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
+    const asked = (at: number): Promise<T> =>
+      patient
+        ? ask(at, signal)
+        : within(`${method} ${path}`, TRY_MS, { clock: this.#clock, signal }, (inner) => ask(at, inner));
+    let at = this.#at;
+    let failed: { readonly at: number; readonly error: unknown } | undefined;
     for (let tried = 1; ; tried++) {
-      const at = this.#at;
       try {
-        if (patient) return await ask(at, signal);
-        return await within(`${method} ${path}`, TRY_MS, { clock: this.#clock, signal }, (inner) => ask(at, inner));
+        const answer = await asked(at);
+        if (failed) this.#leave(failed.at, failed.error, at);
+        return answer;
       } catch (error) {
-        if (!isAway(error)) throw error;
-        this.#leave(at, error); // also where the caller's own time is over
-        if (signal.aborted || tried >= this.#count) throw error;
+        if (isAway(error))
+          this.#leave(at, error); // also where the caller's own time is over
+        else if (isFailure(error)) failed ??= { at, error };
+        else if (failed) this.#leave(failed.at, failed.error, at); // a refusal is an answer
+        if (!isElsewhere(error) || signal.aborted || tried >= this.#count) throw error;
+        at = failed ? this.#after(at) : this.#at;
       }
     }
   }
 
+  #after(at: number): number {
+    return (at + 1) % this.#count;
+  }
+
   /** Whoever else asks goes to the next one as well, unless somebody was faster. */
-  #leave(at: number, reason: unknown): void {
+  #leave(at: number, reason: unknown, to = this.#after(at)): void {
     if (this.#at !== at) return;
-    this.#at = (at + 1) % this.#count;
+    this.#at = to;
     const left = this.#here;
     this.#here = haltSignal();
     left.abort(reason);
   }
 }
 
-/** What another node may do better: it is gone, it is silent, or it can reach no store. */
-function isAway(error: unknown): boolean {
+/** What another node may do better. */
+function isElsewhere(error: unknown): error is DiscoveryError {
   return DiscoveryError.is(error, "UNAVAILABLE") || DiscoveryError.is(error, "TIMEOUT");
+}
+
+/** It is gone, it is silent, or it can reach no store. */
+function isAway(error: unknown): boolean {
+  return isElsewhere(error) && !isFailure(error);
+}
+
+/** It answered that it cannot answer this. */
+function isFailure(error: unknown): boolean {
+  return isElsewhere(error) && error.cause instanceof RefusedWith && !AWAY.includes(error.cause.status);
 }

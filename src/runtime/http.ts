@@ -54,6 +54,16 @@ export interface HttpClient {
   close(): Promise<void>;
 }
 
+/** The status behind an error of {@link HttpClient}: its cause, where there is no deeper one. */
+export class RefusedWith extends Error {
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`HTTP ${status}`);
+    this.status = status;
+  }
+}
+
 /** @throws {DiscoveryError} `INVALID_OPTION` if `origin` is no HTTP origin */
 export function httpClient(options: HttpClientOptions, carrier?: Carrier): HttpClient {
   const { name, origin } = options;
@@ -226,7 +236,8 @@ function refusal(
   if (status === 409) return new DiscoveryError("ID_CONFLICT", message);
   if (status === 404 && problem.code === "LEASE_UNKNOWN") return new DiscoveryError("LEASE_LOST", message);
   if (status === 429) return new DiscoveryError("OVERLOADED", message, { retryAfterMs });
-  return new DiscoveryError(status >= 500 ? "UNAVAILABLE" : "REJECTED", message, { retryAfterMs });
+  const cause = new RefusedWith(status);
+  return new DiscoveryError(status >= 500 ? "UNAVAILABLE" : "REJECTED", message, { retryAfterMs, cause });
 }
 
 function problemIn(text: string): { detail?: string; code?: string } {

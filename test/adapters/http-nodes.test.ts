@@ -47,6 +47,40 @@ describe("HttpNodes", () => {
     assert.deepEqual(asked(), [1, 2]);
   });
 
+  it("ends no stream for a request that no node can take, however often it is repeated", async () => {
+    const { client, asked } = await start([poisonable, poisonable]);
+    const stream = client().lines(QUESTION);
+    await stream.next();
+    let ended = false;
+    const next = stream.next().finally(() => (ended = true));
+    for (let times = 0; times < 3; times++) {
+      await assert.rejects(client().request({ ...QUESTION, path: "/poison" }), is("UNAVAILABLE"));
+    }
+    assert.deepEqual([asked(), ended], [[4, 3], false]);
+    await client().request({ ...QUESTION, path: "/once" });
+    assert.deepEqual(asked(), [5, 3]);
+    next.catch(() => {});
+  });
+
+  it("leaves a node that fails where the next one knows an answer, be it a refusal, and takes all along", async () => {
+    const broken: Answer = (response) => void response.writeHead(500).end();
+    const { client, asked } = await start([broken, broken, well]);
+    await client().request(QUESTION);
+    await client().request(QUESTION);
+    assert.deepEqual(asked(), [1, 1, 2]);
+    const refused = await start([broken, (response) => void response.writeHead(404).end()]);
+    for (let times = 0; times < 2; times++) await assert.rejects(refused.client().request(QUESTION), is("REJECTED"));
+    assert.deepEqual(refused.asked(), [1, 2]);
+  });
+
+  it("asks on where the next node is gone, and goes to whoever answers", async () => {
+    const broken: Answer = (response) => void response.writeHead(501).end();
+    const { client, nodes, asked } = await start([broken, well, well]);
+    await nodes[1]?.close();
+    for (let times = 0; times < 2; times++) await client().request(QUESTION);
+    assert.deepEqual(asked(), [1, 0, 2]);
+  });
+
   it("leaves a node that is silent after a second", async () => {
     const { client, asked, clock } = await start([silent, well]);
     const answer = client().request(QUESTION);
@@ -141,6 +175,12 @@ describe("HttpNodes", () => {
 function streaming(response: ServerResponse): void {
   if (response.req.url === "/once") response.end("{}");
   else response.write('{"watch_id":"w"}\n');
+}
+
+/** Serves everything but one request. */
+function poisonable(response: ServerResponse): void {
+  if (response.req.url === "/poison") response.writeHead(500).end();
+  else streaming(response);
 }
 
 async function start(answers: readonly Answer[]) {
