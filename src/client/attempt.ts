@@ -3,6 +3,7 @@ import { DiscoveryError } from "../model/errors.js";
 import { utilizationIn } from "../runtime/load-header.js";
 import { type Again, outcomeOf, verdictOn, worthRetrying } from "./failure.js";
 import type { Handler } from "./handler.js";
+import type { Lane } from "./pools.js";
 import { Timed, type Timing } from "./timed.js";
 
 /** A refused response is read to its end, to keep the connection, unless it is longer than this, in bytes. */
@@ -23,13 +24,22 @@ export interface AttemptOwner extends Timing {
   ended(attempt: Attempt): void;
 }
 
-/** One try of a call at one endpoint: undici tells it what happens, it tells the endpoint and the caller. */
+/**
+ * One try of a call at one endpoint: undici tells it what happens, it tells the endpoint and the caller.
+ *
+ * Where all sockets to the instance are taken it waits for one, which is our own limit and nothing the instance did: its
+ * time begins when it gets one. Having waited for as long as a try may take it goes elsewhere, and blames nobody; nothing
+ * was sent, so that costs no instance anything and needs no budget. Where nobody else is left it keeps its turn. What
+ * an instance is blamed for is a socket that was free and could not be connected, and a request that was sent.
+ */
 export class Attempt extends Timed implements Handler {
   readonly endpoint: Endpoint;
   /** Whether it tries if an ejected endpoint may come back. */
   readonly isTrial: boolean;
   readonly #owner: AttemptOwner;
   readonly #life: number;
+  readonly #lane: Lane;
+  #isQueued: boolean;
   #abort: ((reason?: Error) => void) | undefined = undefined;
   #timeout: DiscoveryError | undefined = undefined;
   #detached: Error | undefined = undefined;
@@ -38,12 +48,14 @@ export class Attempt extends Timed implements Handler {
   #ended = false;
   #discarded = -1;
 
-  constructor(owner: AttemptOwner, endpoint: Endpoint, now: number) {
+  constructor(owner: AttemptOwner, endpoint: Endpoint, lane: Lane, now: number) {
     super(owner, now);
     this.#owner = owner;
     this.endpoint = endpoint;
     this.isTrial = endpoint.ejection.onTrial;
     this.#life = endpoint.life;
+    this.#lane = lane;
+    this.#isQueued = ++lane.calls > lane.sockets;
     endpoint.begin(now);
   }
 
@@ -54,20 +66,31 @@ export class Attempt extends Timed implements Handler {
     else this.#detach(reason);
   }
 
+  /** Nobody else is left to ask: it may keep its turn, if all it waits for is a socket. */
+  keepsTurn(): boolean {
+    if (this.#isQueued) this.waitOn();
+    return this.#isQueued;
+  }
+
   protected override timedOut(): void {
-    const { id } = this.endpoint.instance;
-    const waited = Math.round(this.dueAt - this.startedAt);
-    const error = new DiscoveryError("TIMEOUT", `${id} sent no response headers within ${waited} ms`);
-    this.#timeout = error;
-    if (this.#abort) return this.#abort(error); // comes back as onError
-    this.#settle("failure");
-    this.#detach(error);
+    const error = new DiscoveryError("TIMEOUT", this.#whatLacked());
+    if (this.#abort) {
+      this.#timeout = error;
+      return this.#abort(error); // comes back as onError
+    }
+    if (!this.#isQueued) this.#settle("failure");
     this.#owner.failed(this, error, true, "elsewhere");
+    if (this.waiting) return;
+    this.#settle("cancelled");
+    this.#detach(error);
   }
 
   onConnect(abort: (reason?: Error) => void): void {
     if (this.#detached) throw this.#detached; // before a byte is written; the connection stays
     this.#abort = abort;
+    if (!this.#isQueued) return;
+    this.#isQueued = false;
+    this.restart();
   }
 
   onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean {
@@ -135,6 +158,13 @@ export class Attempt extends Timed implements Handler {
     this.#owner.handler.onResponseStarted?.();
   }
 
+  #whatLacked(): string {
+    const { id } = this.endpoint.instance;
+    const within = `within ${Math.round(this.dueAt - this.startedAt)} ms`;
+    if (this.#isQueued) return `${id} had none of its ${this.#lane.sockets} connections to spare ${within}`;
+    return this.#abort ? `${id} sent no response headers ${within}` : `${id} accepted no connection ${within}`;
+  }
+
   /** Only the first outcome counts. */
   #settle(outcome: Outcome): void {
     if (this.#settled) return;
@@ -158,6 +188,7 @@ export class Attempt extends Timed implements Handler {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#lane.calls--;
     this.endpoint.end();
     this.#owner.ended(this);
   }

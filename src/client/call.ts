@@ -93,7 +93,8 @@ export class Call implements AttemptOwner {
     if (why !== undefined) return this.#giveUp(attempt, error, why);
     const next = this.#other(attempt);
     if (this.#over) return;
-    if (!next) return this.#giveUp(attempt, error, "No other instance is left to try.");
+    if (!next)
+      return attempt.keepsTurn() ? undefined : this.#giveUp(attempt, error, "No other instance is left to try.");
     if (!unsent && !this.#caller.budget.take(this.#now())) {
       return this.#giveUp(attempt, error, "The retry budget is used up: too many calls fail.");
     }
@@ -141,7 +142,7 @@ export class Call implements AttemptOwner {
       this.#hedge = new HedgeTimer(this, now);
       if (hedging.delayMs < this.#settings.tryTimeoutMs) this.ground.hedges.add(this.#hedge, now + hedging.delayMs);
     }
-    this.#try(endpoint, now, 1);
+    this.#try(this.ground.pools.isFull(endpoint) ? this.#others().insteadOf(endpoint) : endpoint, now, 1);
   }
 
   #next(endpoint: Endpoint): void {
@@ -151,12 +152,13 @@ export class Call implements AttemptOwner {
   /** @param sent how often the call will then have been sent */
   #try(endpoint: Endpoint, now: number, sent: number, isRival = false): void {
     const { pools, retryHeader } = this.ground;
-    const attempt = new Attempt(this, endpoint, now);
+    const lane = pools.of(endpoint, now);
+    const attempt = new Attempt(this, endpoint, lane, now);
     if (isRival) this.#rival = attempt;
     else this.#attempt = attempt; // before it is dispatched: it may fail at once
     this.#tries++;
     const isRetry = sent > 1 && retryHeader !== undefined;
-    pools.of(endpoint, now).dispatch(isRetry ? marked(this.#options, sent, retryHeader) : this.#options, attempt);
+    lane.pool.dispatch(isRetry ? marked(this.#options, sent, retryHeader) : this.#options, attempt);
   }
 
   /** Whether another try is under way beside this one. */

@@ -3,6 +3,9 @@ import type { Endpoint } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
 import type { Caller } from "./caller.js";
 
+/** How many are asked for who has a connection to spare, before a call waits for one of its first choice. */
+const ASKED = 3;
+
 /** Whom else a call may go to. Made when its first choice will not do: most calls never need one. */
 export class Candidates {
   readonly #caller: Caller;
@@ -31,9 +34,24 @@ export class Candidates {
   next(): Endpoint | undefined {
     for (;;) {
       const next = this.#caller.choose({ key: this.#key, tried: this.#tried });
-      if (!next || speaks(next, this.#secure)) return next;
+      if (!next) return undefined;
+      if (speaks(next, this.#secure)) return this.insteadOf(next);
       this.#tried.push(next);
     }
+  }
+
+  /** Somebody else where a call to `first` would wait for a connection, if one who has it to spare is found at once. */
+  insteadOf(first: Endpoint): Endpoint {
+    const { pools } = this.#caller.ground;
+    if (!pools.isFull(first) || first.ejection.onTrial) return first;
+    const asked = [...this.#tried, first];
+    for (let times = 0; times < ASKED; times++) {
+      const other = this.#caller.choose({ key: this.#key, tried: asked });
+      if (!other) return first;
+      if (speaks(other, this.#secure) && !pools.isFull(other)) return other;
+      asked.push(other);
+    }
+    return first;
   }
 
   /** @throws {DiscoveryError} `NO_MATCH` if nobody besides `first` speaks what the URL asks for either */

@@ -13,9 +13,20 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** A body may be silent for this long, in milliseconds: undici's own default. */
 const IDLE_MS = 300_000;
 
-interface Entry {
+/** The way to one endpoint: its pool, and how many calls are on it. */
+export class Lane {
   readonly pool: Pool;
-  usedAt: number;
+  /** How many calls it carries at once; more wait until one of them is over. */
+  readonly sockets: number;
+  /** Calls that have a socket or wait for one. */
+  calls = 0;
+  /** @internal */ usedAt: number;
+
+  constructor(pool: Pool, sockets: number, now: number) {
+    this.pool = pool;
+    this.sockets = sockets;
+    this.usedAt = now;
+  }
 }
 
 /** How connections are made. */
@@ -28,7 +39,7 @@ export interface PoolOptions {
 /** One undici pool per endpoint, made when it is first called and closed after its last call. */
 export class Pools {
   readonly #options: PoolOptions;
-  readonly #entries = new Map<Endpoint, Entry>();
+  readonly #lanes = new Map<Endpoint, Lane>();
   readonly #leaving = new Set<Pool>();
   #isClosed = false;
 
@@ -37,37 +48,43 @@ export class Pools {
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#lanes.size;
   }
 
-  /** The pool of an endpoint; `now` is when it is used. */
-  of(endpoint: Endpoint, now: number): Dispatcher {
-    let entry = this.#entries.get(endpoint);
-    if (entry === undefined) {
-      entry = { pool: poolFor(endpoint, this.#options), usedAt: now };
-      if (this.#isClosed) return destroyed(entry.pool);
-      this.#entries.set(endpoint, entry);
-      if (this.#entries.size > MAX_POOLS) this.#closeOldest();
+  /** The way to an endpoint; `now` is when it is used. */
+  of(endpoint: Endpoint, now: number): Lane {
+    let lane = this.#lanes.get(endpoint);
+    if (lane === undefined) {
+      lane = new Lane(poolFor(endpoint, this.#options), this.#options.connections, now);
+      if (this.#isClosed) return destroyed(lane);
+      this.#lanes.set(endpoint, lane);
+      if (this.#lanes.size > MAX_POOLS) this.#closeOldest();
     }
-    entry.usedAt = now;
-    return entry.pool;
+    lane.usedAt = now;
+    return lane;
+  }
+
+  /** Whether a call to it would have to wait until another one is over. */
+  isFull(endpoint: Endpoint): boolean {
+    const { connections } = this.#options;
+    return endpoint.load.inFlight >= connections && (this.#lanes.get(endpoint)?.calls ?? 0) >= connections;
   }
 
   /** These endpoints get no new calls: each pool is closed when its last one has ended. */
   retire(endpoints: readonly Endpoint[]): void {
     for (const endpoint of endpoints) {
-      const entry = this.#entries.get(endpoint);
-      if (!entry) continue;
-      this.#entries.delete(endpoint);
-      this.#close(entry.pool);
+      const lane = this.#lanes.get(endpoint);
+      if (!lane) continue;
+      this.#lanes.delete(endpoint);
+      this.#close(lane.pool);
     }
   }
 
   /** Ends every connection, whatever is in flight; a call in a pause opens no other. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const all = [...[...this.#entries.values()].map(({ pool }) => pool), ...this.#leaving];
-    this.#entries.clear();
+    const all = [...[...this.#lanes.values()].map(({ pool }) => pool), ...this.#leaving];
+    this.#lanes.clear();
     this.#leaving.clear();
     await Promise.all(all.map((pool) => pool.destroy()));
   }
@@ -83,18 +100,18 @@ export class Pools {
   }
 
   #closeOldest(): void {
-    let oldest: [Endpoint, Entry] | undefined;
-    for (const candidate of this.#entries) {
-      if (candidate[0].load.inFlight === 0 && !(oldest && oldest[1].usedAt <= candidate[1].usedAt)) oldest = candidate;
+    let oldest: [Endpoint, Lane] | undefined;
+    for (const candidate of this.#lanes) {
+      if (candidate[1].calls === 0 && !(oldest && oldest[1].usedAt <= candidate[1].usedAt)) oldest = candidate;
     }
     if (oldest) this.retire([oldest[0]]);
   }
 }
 
 /** It refuses every call, as those do that were open. */
-function destroyed(pool: Pool): Pool {
-  void pool.destroy();
-  return pool;
+function destroyed(lane: Lane): Lane {
+  void lane.pool.destroy();
+  return lane;
 }
 
 const ENOUGH = new Error("The connection is there"); // never seen by anybody

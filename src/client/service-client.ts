@@ -120,7 +120,7 @@ export class ServiceClient extends Service implements ServiceCaller {
     if (!connections) return;
     const { pools, clock } = this.ground;
     const now = clock.now();
-    const opening = Promise.all(this.usable.map((endpoint) => opened(pools.of(endpoint, now))));
+    const opening = Promise.all(this.usable.map((endpoint) => opened(pools.of(endpoint, now).pool)));
     await whileAwaited(untilAborted(opening, signal));
   }
 

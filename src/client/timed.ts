@@ -18,15 +18,18 @@ export interface Timing {
  * has lost by standing still is given back. The caller's own time is not prolonged.
  */
 export abstract class Timed extends Deadline {
-  readonly startedAt: number;
+  startedAt: number;
+  readonly #timing: Timing;
   readonly #ground: Ground;
-  readonly #latest: number;
+  #latest: number;
   /** Up to here, what this process has lost by standing still is none of this try's. */
   #lostBefore: number;
 
-  constructor({ ground, tryTimeoutMs, endsAt }: Timing, startedAt: number) {
+  constructor(timing: Timing, startedAt: number) {
     super();
+    const { ground, tryTimeoutMs, endsAt } = timing;
     this.startedAt = startedAt;
+    this.#timing = timing;
     this.#ground = ground;
     this.#latest = Math.min(endsAt, startedAt + PROLONGED * tryTimeoutMs);
     this.#lostBefore = ground.lag.lostMs;
@@ -36,6 +39,22 @@ export abstract class Timed extends Deadline {
 
   override expire(): void {
     if (!this.#prolonged()) this.timedOut();
+  }
+
+  /** Only now can it begin: what it waited for was of our own making. */
+  protected restart(): void {
+    const { ground, tryTimeoutMs, endsAt } = this.#timing;
+    const now = ground.clock.now();
+    this.startedAt = now;
+    this.#latest = Math.min(endsAt, now + PROLONGED * tryTimeoutMs);
+    this.#lostBefore = ground.lag.lostMs;
+    ground.deadlines.remove(this);
+    ground.deadlines.add(this, Math.min(now + tryTimeoutMs, endsAt));
+  }
+
+  /** Waits on, until the call is over. */
+  protected waitOn(): void {
+    this.#ground.deadlines.add(this, this.#timing.endsAt);
   }
 
   /** Its time is over, and it had all of it. */
