@@ -53,6 +53,10 @@ export class Call implements AttemptOwner {
     this.#start(now);
   }
 
+  get body(): unknown {
+    return this.#options.body;
+  }
+
   get tryTimeoutMs(): number {
     return this.#settings.tryTimeoutMs;
   }
@@ -74,10 +78,12 @@ export class Call implements AttemptOwner {
       this.ended(attempt); // the other one may still answer
       return true;
     }
-    if (this.#whyNotAgain(sent) !== undefined || this.#now() >= this.endsAt) return false;
-    const next = this.#other(attempt);
+    const now = this.#now();
+    if (this.#whyNotAgain(sent, now) !== undefined || now >= this.endsAt) return false;
+    const next = this.#other(attempt.endpoint);
     if (this.#over) return true;
-    if (!next || !this.#caller.budget.take(this.#now())) return false;
+    if (!next) return false;
+    this.#caller.budget.take(now);
     this.#sent = sent;
     this.#again(next, attempt, undefined, RETRY_PAUSE);
     return true;
@@ -88,16 +94,15 @@ export class Call implements AttemptOwner {
     if (again === "never") return this.#fail(error);
     if (!unsent) this.#sent++;
     if (this.#isBesides(attempt)) return;
-    if (this.#now() >= this.endsAt) return this.#giveUp(attempt, error, `Its ${this.#settings.timeoutMs} ms are over.`);
-    const why = unsent ? undefined : this.#whyNotAgain(this.#sent);
+    const now = this.#now();
+    if (now >= this.endsAt) return this.#giveUp(attempt, error, `Its ${this.#settings.timeoutMs} ms are over.`);
+    const why = unsent ? undefined : this.#whyNotAgain(this.#sent, now);
     if (why !== undefined) return this.#giveUp(attempt, error, why);
-    const next = this.#other(attempt);
+    const next = this.#other(attempt.endpoint);
     if (this.#over) return;
     if (!next)
       return attempt.keepsTurn() ? undefined : this.#giveUp(attempt, error, "No other instance is left to try.");
-    if (!unsent && !this.#caller.budget.take(this.#now())) {
-      return this.#giveUp(attempt, error, "The retry budget is used up: too many calls fail.");
-    }
+    if (!unsent) this.#caller.budget.take(now);
     this.#again(next, attempt, error, unsent ? undefined : RETRY_PAUSE);
   }
 
@@ -109,10 +114,12 @@ export class Call implements AttemptOwner {
   /** The first try takes longer than most: asks another instance besides, if that is safe and the budget allows. */
   hedge(): void {
     const first = this.#attempt;
-    if (this.#over || !first || this.#pause || this.#whyNotAgain(this.#sent + 1) !== undefined) return;
     const now = this.#now();
-    const next = this.#other(first);
-    if (!next || now >= this.endsAt || !this.#caller.budget.take(now)) return;
+    if (this.#over || !first || this.#pause || now >= this.endsAt) return;
+    if (this.#whyNotAgain(this.#sent + 1, now) !== undefined) return;
+    const next = this.#other(first.endpoint);
+    if (!next) return;
+    this.#caller.budget.take(now);
     this.#others().leaveOut(next); // it may fail before the first does
     this.#try(next, now, this.#sent + 2, true);
   }
@@ -184,10 +191,15 @@ export class Call implements AttemptOwner {
   }
 
   #after(pauseMs: number, next: Endpoint): void {
-    this.#pause = scheduleAwaited(this.ground.clock, pauseMs, () => {
+    const cancel = scheduleAwaited(this.ground.clock, pauseMs, () => {
       this.#pause = undefined;
-      if (!this.#over) this.#next(next);
+      const there = next.hasLeft ? (this.#other(next) ?? next) : next;
+      if (!this.#over) this.#next(there);
     });
+    this.#pause = () => {
+      cancel();
+      next.notCalled();
+    };
   }
 
   #tell({ endpoint: { instance }, isTrial }: Attempt, error: unknown): void {
@@ -196,9 +208,9 @@ export class Call implements AttemptOwner {
   }
 
   /** Who else may be asked. What a balancer throws ends the call: thrown into undici or a timer it would end the process. */
-  #other(than: Attempt): Endpoint | undefined {
+  #other(than: Endpoint): Endpoint | undefined {
     try {
-      return this.#others().besides(than.endpoint);
+      return this.#others().besides(than);
     } catch (error) {
       this.#fail(error);
       return undefined;
@@ -214,8 +226,10 @@ export class Call implements AttemptOwner {
     return this.ground.clock.now();
   }
 
-  #whyNotAgain(sent: number): string | undefined {
-    return whyNotAgain(this.#options, sent, this.#settings.tries, this.ground.retryHeader);
+  #whyNotAgain(sent: number, now: number): string | undefined {
+    const why = whyNotAgain(this.#options, sent, this.#settings.tries, this.ground.retryHeader);
+    if (why !== undefined || this.#caller.budget.allows(now)) return why;
+    return "The retry budget is used up: too many calls fail.";
   }
 
   #giveUp(attempt: Attempt, error: unknown, why: string): void {

@@ -37,6 +37,7 @@ export class Candidates {
       if (!next) return undefined;
       if (speaks(next, this.#secure)) return this.insteadOf(next);
       this.#tried.push(next);
+      next.notCalled();
     }
   }
 
@@ -50,6 +51,7 @@ export class Candidates {
       if (!other) return first;
       if (speaks(other, this.#secure) && !pools.isFull(other)) return other;
       asked.push(other);
+      other.notCalled();
     }
     return first;
   }

@@ -61,6 +61,7 @@ export class Pools {
       if (this.#lanes.size > MAX_POOLS) this.#closeOldest();
     }
     lane.usedAt = now;
+    if (endpoint.hasLeft) queueMicrotask(() => this.retire([endpoint])); // called this once more, after a pause
     return lane;
   }
 

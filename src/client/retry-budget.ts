@@ -19,11 +19,16 @@ export class RetryBudget {
     this.#requests[this.#slot(now)]! += 1;
   }
 
+  /** Whether another retry is in the budget. */
+  allows(now: number): boolean {
+    this.#slot(now);
+    return sum(this.#retries) < sum(this.#requests) * SHARE + FLOOR_PER_S * WINDOW_S;
+  }
+
   /** Takes one retry out of the budget; false if there is none left. */
   take(now: number): boolean {
-    const slot = this.#slot(now);
-    if (sum(this.#retries) >= sum(this.#requests) * SHARE + FLOOR_PER_S * WINDOW_S) return false;
-    this.#retries[slot]! += 1;
+    if (!this.allows(now)) return false;
+    this.#retries[this.#slot(now)]! += 1;
     return true;
   }
 

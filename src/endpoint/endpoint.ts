@@ -82,6 +82,16 @@ export class Endpoint {
     if (this.#hasLeft && left === 0) this.#makeRoom();
   }
 
+  /** It was chosen and then not called after all: if it was on trial, the next call is one. */
+  notCalled(): void {
+    if (this.ejection.onTrial) this.#watcher.judged(this, "cancelled");
+  }
+
+  /** Whether it is listed no more. */
+  get hasLeft(): boolean {
+    return this.#hasLeft;
+  }
+
   /** Whether anybody wants to hear what it reports of its load. */
   get isAsked(): boolean {
     return this.#shared.reports !== undefined;
