@@ -12,6 +12,7 @@ const MAX_DISCARDED = 64 * 1024;
 /** What an attempt asks of its call. */
 export interface AttemptOwner extends Timing {
   readonly handler: Handler;
+  readonly body: unknown;
   /** The instance answered 429 or 503; it may have said for how long to leave it alone. */
   overloaded(attempt: Attempt, headers: readonly Buffer[]): void;
   /** Headers are about to be delivered: nothing can be tried elsewhere any more. */
@@ -47,6 +48,8 @@ export class Attempt extends Timed implements Handler {
   #delivered = false;
   #ended = false;
   #discarded = -1;
+  /** The instance was sent all of the request: from then on it owes an answer. */
+  #isWhole = false;
 
   constructor(owner: AttemptOwner, endpoint: Endpoint, lane: Lane, now: number) {
     super(owner, now);
@@ -74,6 +77,7 @@ export class Attempt extends Timed implements Handler {
 
   protected override timedOut(): void {
     const error = new DiscoveryError("TIMEOUT", this.#whatLacked());
+    if (this.#discarded >= 0) return this.#abort?.();
     if (this.#abort) {
       this.#timeout = error;
       return this.#abort(error); // comes back as onError
@@ -103,6 +107,7 @@ export class Attempt extends Timed implements Handler {
     if (this.endpoint.isAsked && isHeard) this.#hear(headers);
     if (worthRetrying(status) && this.#owner.mayDrop(this)) {
       this.#discarded = 0;
+      this.restart(); // what is left of it may take as long as a try
       return true;
     }
     this.#delivered = true;
@@ -123,7 +128,7 @@ export class Attempt extends Timed implements Handler {
   }
 
   onUpgrade(status: number, headers: Buffer[] | string[] | null, socket: never): void {
-    this.#settle("success");
+    this.#settle(outcomeOf(status));
     this.#delivered = true;
     this.#owner.delivering(this);
     this.#end();
@@ -140,8 +145,8 @@ export class Attempt extends Timed implements Handler {
       return;
     }
     const cause = this.#timeout ?? error;
-    const { outcome, again } = verdictOn(cause, unsent);
-    this.#settle(outcome);
+    const { outcome, again } = verdictOn(cause, unsent, this.#owner.body);
+    this.#settle(this.#timeout && !this.#isWhole ? "cancelled" : outcome); // its body came too slowly to be answered
     this.#end();
     this.#owner.failed(this, cause, unsent, again);
   }
@@ -151,6 +156,7 @@ export class Attempt extends Timed implements Handler {
   }
 
   onRequestSent(): void {
+    this.#isWhole = true;
     (this.#owner.handler as { onRequestSent?: () => void }).onRequestSent?.();
   }
 
@@ -188,6 +194,7 @@ export class Attempt extends Timed implements Handler {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.release();
     this.#lane.calls--;
     this.endpoint.end();
     this.#owner.ended(this);

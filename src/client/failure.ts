@@ -8,9 +8,16 @@ const CALLERS_FAULT = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_NOT_SUPPORTED", "
  * Errors of this machine or of our own pools: they say nothing about the instance. Where no file handle is left, another
  * instance may have a connection that is open; to wait for a handle instead makes calls pile up, and most of them fail.
  */
-const OWN_TROUBLE = new Set(["EMFILE", "ENFILE", "ENOBUFS", "EADDRNOTAVAIL", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
+const OWN_TROUBLE = new Set([
+  ...["EMFILE", "ENFILE", "ENOBUFS", "EADDRNOTAVAIL"],
+  ...["EAI_AGAIN", "ENETDOWN"], // no name server, no network: every instance would be refused at once
+  ...["UND_ERR_CLOSED", "UND_ERR_DESTROYED"],
+]);
 /** Our own pools say so when the resolver is closed over a call. */
 const CLOSED = new Set(["UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
+
+/** A body's stream was closed before its end. */
+const ENDED_EARLY = "UND_ERR_ABORTED";
 
 /** Whether a failed call may be made again. */
 export type Again = "never" | "elsewhere";
@@ -21,13 +28,30 @@ export interface Verdict {
   readonly again: Again;
 }
 
-/** Judges an error that came before the response headers; `unsent`: nothing had reached the instance. */
-export function verdictOn(error: unknown, unsent: boolean): Verdict {
+/**
+ * Judges an error that came before the response headers.
+ *
+ * @param unsent nothing had reached the instance
+ * @param body what was to be sent
+ */
+export function verdictOn(error: unknown, unsent: boolean, body: unknown): Verdict {
   const code = codeOf(error);
-  if (CALLERS_FAULT.has(code)) return { outcome: "cancelled", again: "never" };
+  if (CALLERS_FAULT.has(code) || isOfBody(error, body)) return { outcome: "cancelled", again: "never" };
   if (OWN_TROUBLE.has(code)) return { outcome: "cancelled", again: "elsewhere" };
   if (unsent && code !== "TIMEOUT" && !code.startsWith("ERR_TLS")) return { outcome: "refused", again: "elsewhere" };
   return { outcome: "failure", again: "elsewhere" };
+}
+
+/**
+ * Whether the body failed where it comes from, as when a client goes away whose upload is passed on: that says nothing
+ * about the instance. Node's streams remember what ended them; what a generator throws has no code, unlike what undici
+ * and sockets say.
+ */
+function isOfBody(error: unknown, body: unknown): boolean {
+  if (isReplayable(body)) return false;
+  const { errored } = body as { readonly errored?: unknown };
+  if (errored !== undefined && errored !== null) return errored === error;
+  return codeOf(error) === "" || codeOf(error) === ENDED_EARLY;
 }
 
 /** Judges a status. `retryable`: a gateway's or an overloaded instance's word, which another may not repeat. */

@@ -52,6 +52,11 @@ export abstract class Timed extends Deadline {
     ground.deadlines.add(this, Math.min(now + tryTimeoutMs, endsAt));
   }
 
+  /** Has no deadline any more. */
+  protected release(): void {
+    this.#ground.deadlines.remove(this);
+  }
+
   /** Waits on, until the call is over. */
   protected waitOn(): void {
     this.#ground.deadlines.add(this, this.#timing.endsAt);
@@ -62,8 +67,8 @@ export abstract class Timed extends Deadline {
 
   /** It waits no more; returns the moment. */
   protected stop(): number {
-    const { deadlines, lag, clock } = this.#ground;
-    deadlines.remove(this);
+    const { lag, clock } = this.#ground;
+    this.release();
     lag.left();
     return clock.now();
   }
