@@ -143,13 +143,14 @@ export class Call implements AttemptOwner {
     }
   }
 
-  #first(endpoint: Endpoint, now: number): void {
+  #first(chosen: Endpoint, now: number): void {
+    const endpoint = this.ground.pools.isFull(chosen) ? this.#others().insteadOf(chosen) : chosen;
     const { hedging } = this.#caller;
     if (hedging !== undefined && !this.#options.upgrade) {
       this.#hedge = new HedgeTimer(this, now);
       if (hedging.delayMs < this.#settings.tryTimeoutMs) this.ground.hedges.add(this.#hedge, now + hedging.delayMs);
     }
-    this.#try(this.ground.pools.isFull(endpoint) ? this.#others().insteadOf(endpoint) : endpoint, now, 1);
+    this.#try(endpoint, now, 1);
   }
 
   #next(endpoint: Endpoint): void {

@@ -119,8 +119,15 @@ describe("a call by name", () => {
   });
 
   it("gives a try its time and the next instance its chance", async () => {
-    const { orders } = await start([silent, undefined], [], { tryTimeoutMs: 60 });
-    for (let call = 0; call < 4; call++) assert.equal((await orders.fetch("/")).status, 200);
+    const clock = new ManualClock();
+    const { orders, backends } = await start([silent, undefined], [], { tryTimeoutMs: 60, clock, random: () => 0 });
+    for (let call = 0; call < 4; call++) {
+      const answer = orders.fetch("/");
+      await asked(backends, total(backends) + 1);
+      await clock.advance(60);
+      await clock.advance(30); // the pause, 25 ms at most
+      assert.equal((await answer).status, 200);
+    }
   });
 
   it("says TIMEOUT when nobody answers in time", async () => {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import fc from "fast-check";
 import { afterEach, describe, it } from "vitest";
 import { Hedging } from "../../src/client/hedging.js";
 import { type CreateResolverOptions, createResolver, DiscoveryError, staticRegistry } from "../../src/index.js";
+import { ManualClock } from "../../src/testing/index.js";
 import { type Backend, startBackend } from "../fakes/backend.js";
 
 type Answer = Parameters<typeof startBackend>[0];
@@ -61,9 +61,12 @@ describe("the time after which a call is hedged", () => {
 
 describe("a hedged call", () => {
   it("takes the first answer, and ends the other try without blaming its instance", async () => {
-    const { orders, backends } = await start([silent, undefined], { hedge: { afterMs: 20 } });
+    const { orders, backends, clock, asked, total } = await start([silent, undefined], { hedge: { afterMs: 20 } });
     for (let call = 0; call < 4; call++) {
-      assert.equal(await (await orders.fetch("/")).text(), String(backends[1]?.port));
+      const answer = orders.fetch("/");
+      await asked(total() + 1);
+      await clock.advance(20);
+      assert.equal(await (await answer).text(), String(backends[1]?.port));
     }
     const [slow] = orders.endpoints.filter(({ instance }) => instance.port === backends[0]?.port);
     assert.deepEqual([slow?.load.inFlight, slow?.load.failures], [0, 0]);
@@ -72,95 +75,126 @@ describe("a hedged call", () => {
   });
 
   it("keeps the first try when that answers first after all", async () => {
-    const late: Answer = (_request, response) => void setTimeout(() => response.end("late"), 60);
-    const { orders } = await start([late, silent], { hedge: { afterMs: 20 } });
-    for (let call = 0; call < 2; call++) assert.equal(await (await orders.fetch("/")).text(), "late");
+    const { orders, held, hedged } = await start([silent, silent], { hedge: { afterMs: 20 } });
+    const answer = orders.fetch("/");
+    await hedged(20);
+    held[0]?.end("late");
+    assert.equal(await (await answer).text(), "late");
     assert.ok(orders.endpoints.every(({ load }) => load.inFlight === 0 && load.failures === 0));
   });
 
   it("is one that may be sent twice, and no other", async () => {
-    const answer = gate(1);
-    const { orders, backends } = await start([answer.when, answer.when], { hedge: { afterMs: 10 } });
-    await (await orders.fetch("/", { method: "POST", body: "once" })).text();
-    assert.equal(total(backends), 1);
-    await (await orders.fetch("/", { tries: 1 })).text();
-    assert.equal(total(backends), 2);
-    answer.come = 2;
-    await (await orders.fetch("/", { method: "POST", body: "twice", idempotent: true })).text();
-    assert.equal(total(backends), 4);
+    const { orders, held, clock, asked, hedged, total } = await start([silent, silent], { hedge: { afterMs: 10 } });
+    for (const options of [{ method: "POST", body: "once" }, { tries: 1 }]) {
+      const before = total();
+      const answer = orders.fetch("/", options);
+      await asked(before + 1);
+      await clock.advance(1_000);
+      held.at(-1)?.end();
+      await (await answer).text();
+      assert.equal(total(), before + 1);
+    }
+    const answer = orders.fetch("/", { method: "POST", body: "twice", idempotent: true });
+    await hedged(10);
+    held.at(-1)?.end();
+    await (await answer).text();
   });
 
   it("is asked at two instances at most, and only within the retry budget", async () => {
-    const answer = gate(2);
-    const { orders, backends } = await start([answer.when, answer.when, answer.when], { hedge: { afterMs: 5 } });
-    await (await orders.fetch("/")).text();
-    assert.equal(total(backends), 2);
-    answer.come = 1;
-    while (orders.budget.take(performance.now()));
-    await (await orders.fetch("/")).text();
-    assert.equal(total(backends), 3);
+    const { orders, held, clock, asked, hedged, total } = await start([silent, silent, silent], {
+      hedge: { afterMs: 5 },
+    });
+    const answer = orders.fetch("/");
+    await hedged(5);
+    await clock.advance(1_000);
+    held[0]?.end();
+    await (await answer).text();
+    assert.equal(total(), 2);
+    while (orders.budget.take(clock.now()));
+    const next = orders.fetch("/");
+    await asked(3);
+    await clock.advance(1_000);
+    held[2]?.end();
+    await (await next).text();
+    assert.equal(total(), 3);
   });
 
-  it("waits for the other try when one is refused with 503, and goes on elsewhere when both are", async () => {
-    const busyLate: Answer = (_request, response) => void setTimeout(() => response.writeHead(503).end("busy"), 40);
-    const one = await start([busyLate, late60], { hedge: { afterMs: 10 } });
-    for (let call = 0; call < 2; call++) {
-      const response = await one.orders.fetch("/");
-      assert.deepEqual([response.status, await response.text()], [200, "late"]);
-    }
-    const both = await start([busyLate, busyLate, undefined], { hedge: { afterMs: 10 } });
-    for (let call = 0; call < 3; call++) assert.equal((await both.orders.fetch("/")).status, 200);
+  it("waits for the other try when one is refused with 503", async () => {
+    const { orders, held, hedged } = await start([silent, silent], { hedge: { afterMs: 10 } });
+    const answer = orders.fetch("/");
+    await hedged(10);
+    held[0]?.writeHead(503).end("busy");
+    while (orders.endpoints.every(({ load }) => load.failures === 0)) await turn();
+    held[1]?.end("late");
+    assert.deepEqual([(await answer).status, await (await answer).text()], [200, "late"]);
+  });
+
+  it("goes on elsewhere when both tries are refused with 503", async () => {
+    const { orders, held, clock, asked, hedged } = await start([silent, silent, silent], { hedge: { afterMs: 10 } });
+    const answer = orders.fetch("/");
+    await hedged(10);
+    for (const each of held.slice(0, 2)) each.writeHead(503).end("busy");
+    while (orders.endpoints.filter(({ load }) => load.failures > 0).length < 2) await turn();
+    await clock.advance(250); // the pause, at most
+    await asked(3);
+    held[2]?.end("third");
+    assert.deepEqual([(await answer).status, await (await answer).text()], [200, "third"]);
   });
 
   it("fails once, when both tries have", async () => {
-    const sockets: Socket[] = [];
-    const cut: Answer = ({ socket }) => {
-      if (sockets.push(socket) === 2) for (const each of sockets) each.resetAndDestroy();
-    };
-    const { orders, backends } = await start([cut, cut], { hedge: { afterMs: 10 } });
-    await assert.rejects(orders.fetch("/"), (error) => DiscoveryError.is(error, "UNAVAILABLE"));
-    assert.equal(total(backends), 2);
+    const { orders, held, hedged, total } = await start([silent, silent], { hedge: { afterMs: 10 } });
+    const failed = assert.rejects(orders.fetch("/"), (error) => DiscoveryError.is(error, "UNAVAILABLE"));
+    await hedged(10);
+    for (const { socket } of held) socket?.resetAndDestroy();
+    await failed;
+    assert.equal(total(), 2);
     assert.ok(orders.endpoints.every(({ load }) => load.inFlight === 0));
   });
 
   it("ends both tries when the caller gives up", async () => {
-    const { orders, backends } = await start([silent, silent], { hedge: { afterMs: 10 } });
+    const { orders, hedged } = await start([silent, silent], { hedge: { afterMs: 10 } });
     const halt = new AbortController();
-    const call = orders.request("/", { signal: halt.signal });
-    while (total(backends) < 2) await new Promise((resolve) => setImmediate(resolve));
     const reason = new Error("mine");
+    const failed = assert.rejects(orders.request("/", { signal: halt.signal }), (error) => error === reason);
+    await hedged(10);
     halt.abort(reason);
-    await assert.rejects(call, (error) => error === reason);
+    await failed;
     assert.ok(orders.endpoints.every(({ load }) => load.inFlight === 0 && load.failures === 0));
   });
 });
 
-/** Answers 60 ms after so many requests have come, however late that is on a busy machine. */
-function gate(come: number) {
-  const waiting: ServerResponse[] = [];
-  const open = {
-    come,
-    when: ((_request, response) => {
-      if (waiting.push(response) < open.come) return;
-      setTimeout(() => waiting.splice(0).map((each) => each.end("late")), 60);
-    }) as NonNullable<Answer>,
-  };
-  return open;
-}
-
 async function start(answers: (Answer | undefined)[], options: CreateResolverOptions) {
+  const held: ServerResponse[] = [];
   const backends: Backend[] = [];
-  for (const answer of answers) backends.push(await startBackend(answer));
+  for (const answer of answers) {
+    const noted: Answer = (request, response, backend) => {
+      held.push(response);
+      answer?.(request, response, backend);
+    };
+    backends.push(await startBackend(answer && noted));
+  }
   opened.push(...backends);
+  const clock = new ManualClock();
   const registry = staticRegistry(backends.map(({ port }) => ({ service: "orders", host: "127.0.0.1", port })));
-  const resolver = createResolver({ registry, ...options });
+  const resolver = createResolver({ registry, clock, ...options });
   opened.push(resolver);
-  return { resolver, orders: resolver.service("orders"), backends };
+  const orders = resolver.service("orders");
+  const total = (): number => backends.reduce((sum, { requests }) => sum + requests.length, 0);
+  const asked = async (count: number): Promise<void> => {
+    while (total() < count) await turn();
+  };
+  /** The call under way has come to one instance, and after that time to another. */
+  const hedged = async (afterMs: number): Promise<void> => {
+    const before = total();
+    await asked(before + 1);
+    await clock.advance(afterMs);
+    await asked(before + 2);
+  };
+  return { orders, backends, clock, held, total, asked, hedged };
 }
 
-function total(backends: readonly Backend[]): number {
-  return backends.reduce((sum, { requests }) => sum + requests.length, 0);
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 const silent: Answer = () => {};
-const late60: Answer = (_request, response) => void setTimeout(() => response.end("late"), 60);
