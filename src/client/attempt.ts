@@ -1,7 +1,7 @@
 import type { Endpoint, Outcome } from "../endpoint/endpoint.js";
 import { DiscoveryError } from "../model/errors.js";
 import { utilizationIn } from "../runtime/load-header.js";
-import { type Again, outcomeOf, verdictOn, worthRetrying } from "./failure.js";
+import { type Again, isWaitedFor, outcomeOf, verdictOn, worthRetrying } from "./failure.js";
 import type { Handler } from "./handler.js";
 import type { Lane } from "./pools.js";
 import { Timed, type Timing } from "./timed.js";
@@ -107,7 +107,7 @@ export class Attempt extends Timed implements Handler {
     if (this.endpoint.isAsked && isHeard) this.#hear(headers);
     if (worthRetrying(status) && this.#owner.mayDrop(this)) {
       this.#discarded = 0;
-      this.restart(); // what is left of it may take as long as a try
+      if (!this.#ended) this.restart(); // what is left of it may take as long as a try
       return true;
     }
     this.#delivered = true;
@@ -146,7 +146,8 @@ export class Attempt extends Timed implements Handler {
     }
     const cause = this.#timeout ?? error;
     const { outcome, again } = verdictOn(cause, unsent, this.#owner.body);
-    this.#settle(this.#timeout && !this.#isWhole ? "cancelled" : outcome); // its body came too slowly to be answered
+    const isOurs = this.#timeout !== undefined && !this.#isWhole && isWaitedFor(this.#owner.body);
+    this.#settle(isOurs ? "cancelled" : outcome);
     this.#end();
     this.#owner.failed(this, cause, unsent, again);
   }

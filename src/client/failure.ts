@@ -54,6 +54,14 @@ function isOfBody(error: unknown, body: unknown): boolean {
   return codeOf(error) === "" || codeOf(error) === ENDED_EARLY;
 }
 
+/**
+ * Whether a body that was not sent to its end is slow where it comes from: undici pauses a stream while the instance
+ * takes no more of it. Of what is no stream of Node's nobody can tell, and the instance answers for it.
+ */
+export function isWaitedFor(body: unknown): boolean {
+  return !isReplayable(body) && (body as { readonly readableFlowing?: unknown }).readableFlowing === true;
+}
+
 /** Judges a status. `retryable`: a gateway's or an overloaded instance's word, which another may not repeat. */
 export function outcomeOf(status: number): Outcome {
   if (status === 429 || status === 503) return "overloaded";

@@ -81,6 +81,18 @@ describe("a body that comes slowly", () => {
     assert.ok(orders.endpoints.every(isBlameless));
   });
 
+  it("is the instance's to take where that takes no more of it", async () => {
+    const clock = new ManualClock();
+    const { orders, asked } = await start([silent], { clock, tryTimeoutMs: 100 });
+    const body = new Readable({ read: () => void body.push(Buffer.alloc(65_536)) });
+    const failed = assert.rejects(orders.request("/", { method: "PUT", body }), coded("TIMEOUT"));
+    await asked(1);
+    for (let still = 0; still < 20; still = body.readableFlowing === false ? still + 1 : 0) await turn();
+    await clock.advance(100);
+    await failed;
+    assert.equal(orders.endpoints[0]?.load.failures, 1);
+  });
+
   it("is the instance's to answer once it has all of it", async () => {
     const clock = new ManualClock();
     const { orders, asked } = await start([silent], { clock, tryTimeoutMs: 100 });
