@@ -20,7 +20,12 @@ export interface CallDefaults {
    * @default 30_000
    */
   readonly timeoutMs?: number;
-  /** Time for one try until its response headers, in milliseconds, 300,000 at most. @default 5_000 */
+  /**
+   * Time for one try until its response headers, in milliseconds, 300,000 at most. It begins when the try has one of the
+   * instance's `connections`: for as long again it may wait for one, and then goes elsewhere.
+   *
+   * @default 5_000
+   */
   readonly tryTimeoutMs?: number;
   /** How often a call may be sent in all, each time to another instance. 1 turns retries off. @default 3 */
   readonly tries?: number;
@@ -45,7 +50,7 @@ export interface ClientOptions extends CallDefaults {
    * @default a single label without port that is not `localhost`: `http://orders/`
    */
   readonly hosts?: HostRule;
-  /** Sockets per instance at most. @default 128 */
+  /** Sockets per instance at most; a call that would have to wait for one goes where one is to spare. @default 128 */
   readonly connections?: number;
   /** The `Host` header instances see: their own address, or the service's name. @default "instance" */
   readonly authority?: "instance" | "service";
