@@ -10,7 +10,7 @@ const origin = originOr("http://127.0.0.1:8500");
 const registry = origin.replace("http:", "consul:");
 const pool = new Pool(origin);
 
-await run({
+await run(origin, {
   notify: () => {
     const raw = { listen: (heard) => void queries("notified-raw", heard), change: registers("notified-raw") };
     const ours = { listen: changed(registry, "notified"), change: registers("notified") };
