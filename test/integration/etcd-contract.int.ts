@@ -2,60 +2,50 @@ import { afterAll, beforeAll, describe, it } from "vitest";
 import { etcd } from "../../src/adapters/etcd.js";
 import { systemClock } from "../../src/runtime/clock.js";
 import { type ContractSubject, registryContract } from "../../src/testing/index.js";
-import { type FaultProxy, startFaultProxy } from "../fakes/fault-proxy.js";
+import { contractOn, inRealTime } from "../registries/contract.js";
 import { type RunningRegistry, startRegistry, whyMissing } from "../registries/start.js";
 
 const missing = await whyMissing("etcd.sh");
 
-/** A real pause is this exact, in milliseconds, with the half second that etcd takes to end a lease. */
-const PRECISION_MS = 700;
-
-let server: RunningRegistry;
-let proxy: FaultProxy;
-let cases = 0;
+const TIMES = { ttlMs: 3_000, precisionMs: 700 }; // with the half second that etcd takes to end a lease
 
 describe.skipIf(missing)("the registry contract, through a real etcd", () => {
-  beforeAll(async () => {
-    server = await startRegistry("etcd.sh");
-    proxy = await startFaultProxy(server.url);
+  contractOn({
+    has: {},
+    times: TIMES,
+    start: (port) => startRegistry("etcd.sh", ["--port", String(port)]),
+    adapter: (endpoints) => etcd({ endpoints }),
+    spoil: (url, service) => {
+      const key = Buffer.from(`/mcp-discovery/services/${service}/instances/spoilt/1`).toString("base64");
+      return fetch(`${url}/v3/kv/put`, { method: "POST", body: JSON.stringify({ key, value: "e30=" }) });
+    },
+    refusals: {
+      forbid: { status: 403, text: '{"code":7,"message":"etcdserver: permission denied"}' },
+      overload: { status: 429, text: '{"code":8,"message":"etcdserver: too many requests"}' },
+    },
   });
-  afterAll(async () => {
-    await proxy?.close();
-    await server?.stop();
-  });
-
-  const faults = ["restart", "spoil", "truncate", "silence", "forbid", "overload"] as const;
-  for (const { name, run } of registryContract(onEtcd, { faults })) it(name, run);
 });
 
 describe.skipIf(missing)("the registry contract, through an etcd of three members that loses its leader", () => {
+  let server: RunningRegistry;
+  let cases = 0;
   beforeAll(async () => {
-    cases = 100;
     server = await startRegistry("etcd.sh", ["--cluster", "3"]);
   });
   afterAll(() => server?.stop());
 
   for (const { name, run } of registryContract(onCluster)) it(name, run);
+
+  /** In the fifth case, and in all after it, the leader is gone. */
+  async function onCluster(): Promise<ContractSubject> {
+    const endpoints = server.info["endpoints"]?.[0]?.split(",") ?? [];
+    if (++cases === 5) await killLeader(server);
+    return inRealTime(etcd({ endpoints }), `cluster-${cases}`, TIMES);
+  }
 });
 
-/** In the fifth case, and in all after it, the leader is gone. */
-async function onCluster(): Promise<ContractSubject> {
-  const endpoints = server.info["endpoints"]?.[0]?.split(",") ?? [];
-  const registry = etcd({ endpoints });
-  const service = `cluster-${++cases}`;
-  if (cases % 100 === 5) await killLeader();
-  return {
-    registry,
-    service,
-    ttlMs: 3_000,
-    precisionMs: PRECISION_MS,
-    advance: (ms) => systemClock.sleep(ms),
-    close: () => registry.close(),
-  };
-}
-
 /** Resolves when the others have a leader: until then there are only outages, which other tests are about. */
-async function killLeader(): Promise<void> {
+async function killLeader(server: RunningRegistry): Promise<void> {
   const members = (server.info["node"] ?? []).map((node) => node.split(" "));
   const old = await leaderOf(members[0]?.[1]);
   for (const [, url, pid] of members) if ((await leaderOf(url, true)) === old) process.kill(Number(pid), "SIGKILL");
@@ -74,30 +64,4 @@ async function leaderOf(url = "", itself = false): Promise<string | undefined> {
   } catch {
     return undefined;
   }
-}
-
-async function onEtcd(): Promise<ContractSubject> {
-  const registry = etcd({ endpoints: proxy.url });
-  return {
-    registry,
-    service: `orders-${++cases}`,
-    ttlMs: 3_000,
-    precisionMs: PRECISION_MS,
-    advance: (ms) => systemClock.sleep(ms),
-    close: () => registry.close(),
-    faults: {
-      restart: async () => {
-        await server.stop();
-        server = await startRegistry("etcd.sh", ["--port", String(server.port)]);
-      },
-      spoil: async (service) => {
-        const key = Buffer.from(`/mcp-discovery/services/${service}/instances/spoilt/1`).toString("base64");
-        await fetch(`${server.url}/v3/kv/put`, { method: "POST", body: JSON.stringify({ key, value: "e30=" }) });
-      },
-      truncate: () => proxy.begin("truncate"),
-      silence: () => proxy.begin("silence"),
-      forbid: () => proxy.begin({ status: 403, text: '{"code":7,"message":"etcdserver: permission denied"}' }),
-      overload: () => proxy.begin({ status: 429, text: '{"code":8,"message":"etcdserver: too many requests"}' }),
-    },
-  };
 }
