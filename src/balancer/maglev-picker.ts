@@ -5,7 +5,7 @@ import type { PickContext, Picker } from "./balancer.js";
 import { BoundedLoad, type Bounds } from "./bounded-load.js";
 import { Keyless } from "./keyless.js";
 import { maglevTable } from "./maglev-table.js";
-import { drawable, wasTried } from "./members.js";
+import { drawable, placeHolders, wasTried } from "./members.js";
 import { hashOf } from "./murmur3.js";
 
 const GOLDEN = 0x9e3779b9;
@@ -29,12 +29,9 @@ export class MaglevPicker implements Picker {
     this.#bounds = new BoundedLoad(bounds);
   }
 
-  /** As with the ring, who is not usable keeps its places, unless most are not. */
   update(all: readonly Endpoint[], usable: readonly Endpoint[]): void {
     const members = drawable(usable);
-    const weighty = all.filter(({ instance }) => instance.weight > 0);
-    const onTable = members[0] !== undefined && members[0].instance.weight > 0 && members.length * 2 >= weighty.length;
-    this.#holders = [...(onTable ? weighty : members)].sort((a, b) => byId(a.instance, b.instance));
+    this.#holders = [...placeHolders(all, members)].sort((a, b) => byId(a.instance, b.instance));
     const shape = this.#holders.map(({ instance: i }) => `${i.metadata["hash_key"] ?? i.id}\n${i.weight}`).join("\n");
     if (shape !== this.#shape) this.#table = maglevTable(this.#holders);
     this.#shape = shape;

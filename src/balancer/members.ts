@@ -11,6 +11,16 @@ export function drawable(usable: readonly Endpoint[]): readonly Endpoint[] {
   return weighty.length === 0 || weighty.length === usable.length ? usable : weighty;
 }
 
+/**
+ * Who has places where a key is looked up. Who is not usable keeps them, so that ejecting costs nothing; only when most
+ * are not usable the places go to the usable alone: that leads to the same owners.
+ */
+export function placeHolders(all: readonly Endpoint[], members: readonly Endpoint[]): readonly Endpoint[] {
+  const weighty = all.filter(({ instance }) => instance.weight > 0);
+  const areMost = members[0] !== undefined && members[0].instance.weight > 0 && members.length * 2 >= weighty.length;
+  return areMost ? weighty : members;
+}
+
 /** Whether all have the same weight. */
 export function even(members: readonly Endpoint[]): boolean {
   const first = members[0]?.weight;

@@ -3,7 +3,7 @@ import type { PickContext, Picker } from "./balancer.js";
 import { BoundedLoad, type Bounds } from "./bounded-load.js";
 import { HashRing } from "./hash-ring.js";
 import { Keyless } from "./keyless.js";
-import { drawable, wasTried } from "./members.js";
+import { drawable, placeHolders, wasTried } from "./members.js";
 import { hashOf } from "./murmur3.js";
 
 /** After so many points without a fitting owner, whoever is left is taken: hardly ever more than a few are needed. */
@@ -23,16 +23,10 @@ export class RingPicker implements Picker {
     this.#bounds = new BoundedLoad(bounds);
   }
 
-  /**
-   * Who is not usable keeps its points, so that ejecting costs nothing. Only when most are not usable, the ring is made
-   * of the usable alone: it leads to the same owners.
-   */
   update(all: readonly Endpoint[], usable: readonly Endpoint[]): void {
     const members = drawable(usable);
-    const holders = all.filter(({ instance }) => instance.weight > 0);
-    const onRing = members[0] !== undefined && members[0].instance.weight > 0 && members.length * 2 >= holders.length;
     const ring = this.#ring;
-    ring.update(onRing ? holders : members);
+    ring.update(placeHolders(all, members));
     this.#open = new Uint8Array(ring.slots.length);
     for (const member of members) {
       const slot = ring.slotOf(member);
