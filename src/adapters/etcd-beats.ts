@@ -7,6 +7,7 @@ import { type EtcdLeases, type LeaseName, readName } from "./etcd-leases.js";
 import { type EtcdReads, rangesIn } from "./etcd-reads.js";
 import { type KeyValue, keyValues } from "./etcd-record.js";
 import { type EtcdRegistrations, readable } from "./etcd-registrations.js";
+import { inLanes } from "./lanes.js";
 
 /** Instances that one transaction looks after: etcd allows 128 operations in one. */
 const BATCH = 100;
@@ -78,15 +79,10 @@ export class EtcdBeats {
   /** Which of them still are; one that is refused does not cost the others their beat, unless all are. */
   async #keepAlive(ids: ReadonlySet<string>, signal: AbortSignal): Promise<ReadonlySet<string>> {
     const alive = new Set<string>();
-    const waiting = ids.values();
-    const work = async (): Promise<void> => {
-      for (const id of waiting) {
-        if (await this.#leases.keepAlive(id, signal)) alive.add(id);
-        else this.#registrations.lost(id);
-      }
-    };
-    const ended = await Promise.allSettled(Array.from({ length: Math.min(PARALLEL, ids.size) }, work));
-    for (const each of ended) if (each.status === "rejected") throw each.reason;
+    await inLanes([...ids], PARALLEL, async (id) => {
+      if (await this.#leases.keepAlive(id, signal)) alive.add(id);
+      else this.#registrations.lost(id);
+    });
     return alive;
   }
 

@@ -11,6 +11,7 @@ import { secretOption } from "../runtime/request-headers.js";
 import { EurekaClient } from "./eureka-client.js";
 import { EurekaReads } from "./eureka-reads.js";
 import { DECLARED, durationOf, EUREKA_STATUS, idInPath, toEureka, ttlOf } from "./eureka-record.js";
+import { inLanes } from "./lanes.js";
 
 /** Where Spring Cloud's server listens unless told otherwise. */
 const LOCAL_EUREKA = "http://127.0.0.1:8761/eureka";
@@ -128,15 +129,10 @@ export function eureka(options: EurekaOptions = {}): Registry {
 
     async renew(beats, { signal }) {
       const unknown: Renewal["unknown"][number][] = [];
-      const waiting = beats.values();
-      const work = async (): Promise<void> => {
-        for (const each of waiting) {
-          const reason = await beat(each, signal);
-          if (reason !== undefined) unknown.push({ lease: each.lease, reason });
-        }
-      };
-      const ended = await Promise.allSettled(Array.from({ length: Math.min(PARALLEL_BEATS, beats.length) }, work));
-      for (const each of ended) if (each.status === "rejected") throw each.reason;
+      await inLanes(beats, PARALLEL_BEATS, async (each) => {
+        const reason = await beat(each, signal);
+        if (reason !== undefined) unknown.push({ lease: each.lease, reason });
+      });
       return { unknown };
     },
 
