@@ -3,6 +3,7 @@ import { invalid } from "../model/fields.js";
 import type { Clock } from "../runtime/clock.js";
 import { within } from "../runtime/deadline.js";
 import { type HttpClient, type HttpRequest, type HttpResponse, httpClient } from "../runtime/http.js";
+import { type Explanation, explained } from "./explained.js";
 
 /** Beyond that, in milliseconds, a peer counts as away: it answers in 30 ms even when pressed (1,000 requests at once: 320). */
 const ANSWER_MS = 5_000;
@@ -83,7 +84,7 @@ export class EurekaClient {
 }
 
 function at(peer: Peer, request: EurekaRequest): Promise<HttpResponse> {
-  return explained(peer.http.request({ ...request, path: `${peer.path}/${request.path}` }));
+  return explained(peer.http.request({ ...request, path: `${peer.path}/${request.path}` }), EXPLANATIONS);
 }
 
 function peerAt(field: string, text: string, token: string | undefined): Peer {
@@ -109,7 +110,7 @@ const NO_EUREKA =
   "is there a Eureka? Spring's path is /eureka, Netflix's own /eureka/v2, and a context path comes before";
 
 /** What an answer means, and what can be done. The status of a refusal stands at the end or before its detail. */
-const EXPLANATIONS: readonly (readonly [RegExp, ErrorCode, string])[] = [
+const EXPLANATIONS: readonly Explanation[] = [
   [/with 401\b/, "UNAUTHORIZED", "are user and password in the URL, and right? eureka://user:password@host"],
   [
     /(POST|PUT|DELETE) \S+ with 403\b/,
@@ -120,15 +121,3 @@ const EXPLANATIONS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   [/with 30\d/, "PROTOCOL", `redirects are not followed, be it to a login or to https; ${NO_EUREKA}`],
   [/no JSON \(PROTOCOL\)$/, "PROTOCOL", NO_EUREKA],
 ];
-
-async function explained(asked: Promise<HttpResponse>): Promise<HttpResponse> {
-  try {
-    return await asked;
-  } catch (error) {
-    const found = DiscoveryError.is(error) && EXPLANATIONS.find(([pattern]) => pattern.test(error.message));
-    if (!found) throw error;
-    const [, code, advice] = found;
-    const { message, cause, retryAfterMs } = error;
-    throw new DiscoveryError(code, `${message.replace(/ \([A-Z_]+\)$/, "")}; ${advice}`, { cause, retryAfterMs });
-  }
-}
