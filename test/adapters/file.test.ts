@@ -8,6 +8,7 @@ import { createResolver } from "../../src/index.js";
 import { DiscoveryError } from "../../src/model/errors.js";
 import type { RegistryUpdate } from "../../src/model/update.js";
 import type { Discovery } from "../../src/registry/registry.js";
+import { turn } from "../../src/runtime/clock.js";
 import { ManualClock } from "../../src/testing/index.js";
 
 const { signal } = new AbortController();
@@ -41,14 +42,17 @@ describe("fileRegistry", () => {
   });
 
   it("waits until a file that is being written is whole", async () => {
-    const { path, registry } = given([at("10.0.0.1")]);
+    const clock = new ManualClock();
+    const { path, registry } = given([at("10.0.0.1")], { clock });
     const watch = watching(registry);
     await watch.next();
     const text = JSON.stringify([at("10.0.0.2"), at("10.0.0.3")]);
+    const before = clock.pending;
     writeFileSync(path, text.slice(0, 30));
     const next = watch.next();
-    setTimeout(() => writeFileSync(path, text), 100);
-    assert.deepEqual(hostsIn(await next), ["10.0.0.2", "10.0.0.3"]);
+    while (clock.pending === before) await turn(); // it has read the half, and pauses
+    writeFileSync(path, text);
+    assert.deepEqual(hostsIn(await settling(clock, next)), ["10.0.0.2", "10.0.0.3"]);
   });
 
   it("looks by itself where the system gives no notice, even for a folder that is not there yet", async () => {

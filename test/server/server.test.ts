@@ -171,8 +171,9 @@ describe("createRegistryServer", () => {
     await settle();
     await post("/v1/register", SPEC_BODY.replace("8080", "8081"));
     assert.equal((await held).body.instances.length, 2);
+    const before = clock.pending;
     const overdue = get(`${LIST}?wait=10&since=${body.epoch}:2`);
-    await settle();
+    while (clock.pending === before) await settle();
     await clock.advance(10_000);
     assert.equal((await overdue).body.revision, 2);
   });
