@@ -36,8 +36,7 @@ const DOORS: Readonly<Record<string, RegExp>> = {
 const TOP_LEVEL =
   /^(package\.json|package-lock\.json|tsconfig\.json|src|test|examples|docs|CHANGELOG\.md|README\.md|LICENSE|\..+)$/;
 const TIME_OR_CHANCE = /\b(Date\.now|new Date\(\)|Math\.random|AbortSignal\.(timeout|any)|performance\.now)\b/;
-/** The demo's provider pretends to work: it burns real time by chance. */
-const MAY_TELL_TIME = /^(runtime\/|testing\/|cli\/demo\/provider-process\.ts)/;
+const MAY_TELL_TIME = /^(runtime|testing)\//;
 const MAX_LINES = 300;
 
 interface File {

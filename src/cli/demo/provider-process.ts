@@ -1,12 +1,13 @@
 import { createServer } from "node:http";
 import { createAgent } from "../../index.js";
+import { systemClock, systemRandom } from "../../runtime/clock.js";
 import type { ProviderReady } from "./messages.js";
 import { TTL_MS } from "./ttl.js";
 
 const [registry = "", service = "", port = "0", work = "5"] = process.argv.slice(2);
 const server = createServer((_request, response) => {
-  const until = performance.now() + Number(work) * Math.random() * 0.2; // a little of this machine's time
-  while (performance.now() < until);
+  const until = systemClock.now() + Number(work) * systemRandom() * 0.2; // a little of this machine's time
+  while (systemClock.now() < until);
   response.setHeader("x-instance", agent.instance?.id ?? "");
   response.end("ok");
 });
