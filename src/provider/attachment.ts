@@ -1,8 +1,7 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Server } from "node:net";
-import type { Duplex } from "node:stream";
 import type { Clock } from "../runtime/clock.js";
 import { haltSignal, untilAborted, within } from "../runtime/deadline.js";
+import { type Answer, type AnyServer, Traffic } from "./traffic.js";
 
 /** A server cut off closes within this, in milliseconds, or is left behind. */
 const CUT_MS = 500;
@@ -27,46 +26,20 @@ export interface Closed {
   readonly closeError?: unknown;
 }
 
-/** Answers a request in the server's place; false if it is none of its business. */
-export type Answer = (request: IncomingMessage, response: ServerResponse) => boolean;
-
-/** The parts of `node:http` and `node:http2` that a plain socket server lacks. */
-type AnyServer = Server & { closeIdleConnections?(): void; closeAllConnections?(): void };
-
-/**
- * A server as its agent sees it: where it listens, what is in flight, and how it is closed without losing a request.
- *
- * It looks at the server's events by standing before its `emit`. That is the one place all requests pass, be their
- * listeners added before or after, by whatever framework, and the only one from which a request can be kept from them;
- * a listener of our own could see a request but not keep Express or Fastify from answering it a second time.
- */
+/** A server as its agent sees it: where it listens, what is in flight, and how it is closed without losing a request. */
 export class Attachment {
   readonly #server: AnyServer;
   readonly #clock: Clock;
-  readonly #answer: Answer;
-  readonly #emit: AnyServer["emit"];
-  readonly #watched: AnyServer["emit"];
-  readonly #responses = new Set<ServerResponse>();
-  /** Connections the server does not close by itself: upgraded ones, and all of a server that is not HTTP. */
-  readonly #sockets = new Set<Duplex>();
-  readonly #sessions = new Set<{ close(): void }>();
-  #lastArrivalAt = Number.NEGATIVE_INFINITY;
-  #hasListened: boolean;
-  #isLeaving = false;
+  readonly #traffic: Traffic;
 
   constructor(server: Server, clock: Clock, answer: Answer) {
     this.#server = server;
     this.#clock = clock;
-    this.#answer = answer;
-    this.#hasListened = server.listening;
-    this.#emit = server.emit;
-    this.#watched = ((event: string | symbol, ...args: unknown[]): boolean =>
-      this.#seen(event, args) || Reflect.apply(this.#emit, server, [event, ...args])) as AnyServer["emit"];
-    server.emit = this.#watched;
+    this.#traffic = new Traffic(server, clock, answer);
   }
 
   get inFlight(): number {
-    return this.#responses.size + this.#sockets.size;
+    return this.#traffic.inFlight;
   }
 
   /** Whether it neither listens nor has anything in flight. */
@@ -96,9 +69,8 @@ export class Attachment {
 
   /** From now on each response asks its client to connect anew, elsewhere. New requests are served all the same. */
   leave(): void {
-    this.#isLeaving = true;
-    for (const response of this.#responses) askToClose(response);
-    if (!this.#hasListened) this.#server.once("listening", () => this.#server.close()); // it would outlive its agent
+    this.#traffic.sendAway();
+    if (!this.#traffic.wasOpen) this.#server.once("listening", () => this.#server.close()); // it would outlive its agent
   }
 
   /** Waits until nobody comes any more, closes the port, lets finish what is in flight, then cuts off the rest. */
@@ -118,15 +90,8 @@ export class Attachment {
       this.#cut();
       await this.#endsWithin(CUT_MS, closed);
     }
-    this.#detach();
+    this.#traffic.detach();
     return { inFlight, ...(isDone ? await shut : {}) };
-  }
-
-  #detach(): void {
-    const server = this.#server;
-    if (server.emit !== this.#watched) return; // somebody stands before us, and calls us
-    Reflect.deleteProperty(server, "emit");
-    if (server.emit !== this.#emit) server.emit = this.#emit; // somebody stood there before us
   }
 
   #closed(): Promise<void> {
@@ -135,14 +100,15 @@ export class Attachment {
 
   async #untilQuiet(quietMs: number, from: number, until: number): Promise<void> {
     while (true) {
-      const waitMs = quietIn({ now: this.#clock.now(), from, until, quietMs, lastArrivalAt: this.#lastArrivalAt });
+      const { lastArrivalAt } = this.#traffic;
+      const waitMs = quietIn({ now: this.#clock.now(), from, until, quietMs, lastArrivalAt });
       if (waitMs <= 0) return;
       await this.#clock.sleep(waitMs);
     }
   }
 
   async #shut(close: Closing["close"]): Promise<void> {
-    for (const session of this.#sessions) session.close();
+    this.#traffic.endSessions();
     try {
       await close?.();
     } finally {
@@ -153,8 +119,7 @@ export class Attachment {
 
   #cut(): void {
     if (this.#server.listening) this.#server.close();
-    this.#server.closeAllConnections?.();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#traffic.cut();
   }
 
   async #endsWithin(ms: number, task: Promise<unknown>): Promise<boolean> {
@@ -163,52 +128,6 @@ export class Attachment {
       () => true,
       () => false,
     );
-  }
-
-  /** True if the event was dealt with, and nobody else should hear of it. */
-  #seen(event: string | symbol, [first, second]: unknown[]): boolean {
-    switch (event) {
-      case "request":
-      case "checkContinue":
-      case "checkExpectation":
-        return this.#arrived(first as IncomingMessage, second as ServerResponse);
-      case "upgrade":
-      case "connect":
-        this.#lastArrivalAt = this.#clock.now();
-        this.#follow(second as Duplex);
-        return false;
-      case "connection":
-        if (!this.#server.closeAllConnections) this.#follow(first as Duplex);
-        return false;
-      case "session":
-        this.#sessions.add(first as { close(): void });
-        (first as Duplex).once("close", () => this.#sessions.delete(first as { close(): void }));
-        return false;
-      case "listening":
-        this.#hasListened = true;
-        return false;
-      default:
-        return false;
-    }
-  }
-
-  #arrived(request: IncomingMessage, response: ServerResponse): boolean {
-    if (this.#isLeaving) askToClose(response);
-    if (this.#answer(request, response)) return true;
-    this.#lastArrivalAt = this.#clock.now();
-    if (this.#responses.has(response)) return false; // `checkContinue` may be passed on as `request`
-    this.#responses.add(response);
-    response.once("close", () => {
-      this.#responses.delete(response);
-      if (this.#isLeaving && !this.#server.listening) this.#server.closeIdleConnections?.();
-    });
-    return false;
-  }
-
-  #follow(socket: Duplex): void {
-    if (this.#sockets.has(socket)) return;
-    this.#sockets.add(socket);
-    socket.once("close", () => this.#sockets.delete(socket));
   }
 }
 
@@ -225,10 +144,4 @@ export function quietIn(at: {
 }): number {
   const quietAt = Math.max(at.from, at.lastArrivalAt) + at.quietMs;
   return Math.max(0, Math.min(quietAt, at.until) - at.now);
-}
-
-/** HTTP/2 knows no such header: its sessions are told by the server itself. */
-function askToClose(response: ServerResponse): void {
-  if (response.headersSent || response.req.httpVersionMajor !== 1) return;
-  response.setHeader("connection", "close");
 }
