@@ -64,20 +64,20 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
   get state(): AgentState {
     if (this.#isStopped) return "stopped";
     if (this.#stopping) return "draining";
-    const { lease, wanted, wasHeld } = this.#registration ?? {};
+    const { lease, wanted } = this.#registration?.announcement ?? {};
     if (lease) return wanted?.status === "draining" ? "draining" : "registered";
-    if (wasHeld) return "lost";
+    if (this.#registration?.wasHeld) return "lost";
     return this.#starting ? "registering" : "idle";
   }
 
   /** What consumers are told of us; undefined before `start()` has chosen an address. */
   get instance(): ServiceInstance | undefined {
-    return this.#registration?.wanted;
+    return this.#registration?.announcement.wanted;
   }
 
   /** The lease that is held now. */
   get lease(): Lease | undefined {
-    return this.#isStopped ? undefined : this.#registration?.lease;
+    return this.#isStopped ? undefined : this.#registration?.announcement.lease;
   }
 
   /** The address consumers are told, where it comes from, and what else there was; undefined until it is chosen. */
@@ -146,7 +146,7 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
       const { service } = this.#settings.options;
       throw new DiscoveryError("NOT_REGISTERED", "Only a started agent can be updated", { service });
     }
-    await whileAwaited(this.#registration.change(fields));
+    await whileAwaited(this.#registration.announcement.change(fields));
   }
 
   /** Asks for no new calls while others can take them, and keeps the lease. `update({ status: "healthy" })` ends it. */
@@ -243,7 +243,7 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     if (this.instance) this.emit("draining", { instance: this.instance, leaving: true });
     this.#halt.abort(this.#closed());
     const lease = await this.#registration?.end();
-    const told = this.#registration?.told;
+    const told = this.#registration?.announcement.told;
     const drainMs = server?.isClosed ? 0 : this.#settings.drainMs; // nobody can call us any more
     const { registrar } = this.#ground;
     const goodbye =

@@ -1,17 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { DiscoveryError } from "../model/errors.js";
-import { type DeclaredStatus, type InstanceStatus, type ServiceInstance, withFields } from "../model/instance.js";
+import type { DeclaredStatus, InstanceStatus, ServiceInstance } from "../model/instance.js";
 import type { HealthCheck, Lease, Registrar } from "../registry/registry.js";
 import type { Random, Scope } from "../runtime/clock.js";
 import { haltSignal, linked, untilAborted, within } from "../runtime/deadline.js";
-import { RECONNECT, retrying } from "../runtime/retry.js";
+import { RECONNECT } from "../runtime/retry.js";
 import type { AgentEvents } from "./agent-events.js";
-import type { AgentUpdate } from "./agent-options.js";
+import { ANSWER_MS, Announcement, named } from "./announcement.js";
 import { keepAlive, type Loss } from "./keep-alive.js";
 import { patiently } from "./patience.js";
 
-/** A registry answers a registration within this, in milliseconds, or counts as away (Nacos: 3 s). */
-const REGISTER_TIMEOUT_MS = 3_000;
 /** Registering is tried at least this often in a ttl, as beats are: whoever outlives an outage is seen soon after it. */
 const TRIES_PER_TTL = 3;
 /** A lost lease is won back within this, in milliseconds, at a random moment: a whole fleet may have lost theirs. */
@@ -33,6 +30,8 @@ export interface Terms {
 
 /** Holds one instance registered until its scope's signal aborts: whatever happens, it registers again. */
 export class Registration {
+  /** What is told of us, and under which lease. */
+  readonly announcement: Announcement;
   readonly #registrar: Registrar;
   readonly #terms: Terms;
   readonly #scope: Scope;
@@ -41,11 +40,6 @@ export class Registration {
   readonly #cut = haltSignal();
   /** By this the registry knows that it is us again, whatever comes late or twice. */
   readonly #holder = randomUUID();
-  #edition = 0;
-  #wanted: ServiceInstance;
-  #told: ServiceInstance | undefined;
-  #telling: Promise<void> | undefined;
-  #lease: Lease | undefined;
   #wasHeld = false;
   #isUnlisted = false;
   #beginning: Promise<void> = Promise.resolve();
@@ -54,24 +48,10 @@ export class Registration {
 
   constructor(registrar: Registrar, wanted: ServiceInstance, terms: Terms, scope: Scope, emit: Emit) {
     this.#registrar = registrar;
-    this.#wanted = wanted;
+    this.announcement = new Announcement(registrar, wanted, scope);
     this.#terms = terms;
     this.#scope = scope;
     this.#emit = emit;
-  }
-
-  /** What consumers are to be told. */
-  get wanted(): ServiceInstance {
-    return this.#wanted;
-  }
-
-  /** What the registry was told last; undefined while it knows nothing of us. */
-  get told(): ServiceInstance | undefined {
-    return this.#told;
-  }
-
-  get lease(): Lease | undefined {
-    return this.#lease;
   }
 
   /** Whether there ever was a lease. */
@@ -91,13 +71,6 @@ export class Registration {
     this.#holding = this.#hold(lease);
   }
 
-  /** Changes what consumers are told; without a lease, the next registration tells it. */
-  change(fields: AgentUpdate): Promise<void> {
-    this.#wanted = withFields(this.#wanted, fields, "update");
-    this.#edition++;
-    return this.#tell();
-  }
-
   /**
    * Ends the holding, after the scope's signal has aborted, and hands back the lease that is left. A registration under
    * way may still be answered: cut, it could list a process that has ended until its ttl.
@@ -108,7 +81,7 @@ export class Registration {
     const { clock } = this.#scope;
     await within("what is under way", FINISH_MS, { clock, signal: this.#cut.signal }, () => ended).catch(() => {});
     this.#cut.abort(this.#scope.signal.reason);
-    return this.#lease;
+    return this.announcement.lease;
   }
 
   /** Holds the state "registered". */
@@ -119,8 +92,7 @@ export class Registration {
     try {
       while (!signal.aborted) {
         const { cause, reason } = await this.#untilLost(lease);
-        this.#lease = undefined;
-        this.#told = undefined;
+        this.announcement.lost();
         this.#emit("lost", { lease, cause });
         const isReplaced = reason === "replaced";
         if (isReplaced) this.#emit("conflict", { cause });
@@ -144,11 +116,11 @@ export class Registration {
         pauses,
         (attempt) => this.#registerOnce(attempt, restored, asking.signal),
         (failure) => {
-          const cause = this.#named(failure.cause, "registration");
+          const cause = named(failure.cause, "registration", this.announcement.wanted);
           if (cause.code === "ID_CONFLICT") this.#emit("conflict", { cause });
           this.#emit("registerFailed", { ...failure, cause });
         },
-        (error) => !restored && REFUSALS.has(this.#named(error, "registration").code),
+        (error) => !restored && REFUSALS.has(named(error, "registration", this.announcement.wanted).code),
       );
     } finally {
       waiting.release();
@@ -157,18 +129,17 @@ export class Registration {
   }
 
   async #registerOnce(attempt: number, restored: boolean, signal: AbortSignal): Promise<Lease> {
-    const wanted = this.#wanted;
-    const claim = { ...this.#terms, holder: this.#holder, edition: this.#edition };
+    const { wanted, edition } = this.announcement;
+    const claim = { ...this.#terms, holder: this.#holder, edition };
     const what = `registration of ${wanted.id} with ${this.#registrar.name}`;
-    const lease = await within(what, REGISTER_TIMEOUT_MS, { clock: this.#scope.clock, signal }, (signal) =>
+    const lease = await within(what, ANSWER_MS, { clock: this.#scope.clock, signal }, (signal) =>
       this.#registrar.register(wanted, { ...claim, signal }),
     );
-    this.#lease = lease;
-    this.#told = wanted;
+    this.announcement.taken(lease, wanted);
     this.#wasHeld = true;
     this.#isUnlisted = false;
     this.#emit("registered", { lease, attempt, restored });
-    void this.#tell().catch(() => {}); // what has changed meanwhile
+    void this.announcement.tell().catch(() => {}); // what has changed meanwhile
     return lease;
   }
 
@@ -178,7 +149,10 @@ export class Registration {
         this.#registrar,
         {
           lease,
-          beat: () => ({ lease: this.#lease ?? lease, status: this.#wanted.status as DeclaredStatus }),
+          beat: () => ({
+            lease: this.announcement.lease ?? lease,
+            status: this.announcement.wanted.status as DeclaredStatus,
+          }),
           renewed: (published) => this.#renewed(published),
           missed: (cause) => this.#emit("beatMissed", { lease, cause }),
           lost: resolve,
@@ -190,43 +164,12 @@ export class Registration {
   }
 
   #renewed(published: InstanceStatus | undefined): void {
-    void this.#tell().catch(() => {}); // what the registry missed, it is told now
+    void this.announcement.tell().catch(() => {}); // what the registry missed, it is told now
     if (published === undefined || this.#isUnlisted === (published === "failed")) return;
     this.#isUnlisted = published === "failed";
-    const instance = this.#wanted;
+    const instance = this.announcement.wanted;
     if (this.#isUnlisted) this.#emit("unlisted", { instance, status: published });
     else this.#emit("relisted", { instance });
-  }
-
-  /** Brings the registry's knowledge of us up to date; joins a request already under way. */
-  async #tell(): Promise<void> {
-    while (this.#lease && this.#told !== this.#wanted) {
-      this.#telling ??= this.#tellOnce().finally(() => {
-        this.#telling = undefined;
-      });
-      await this.#telling;
-    }
-  }
-
-  async #tellOnce(): Promise<void> {
-    const wanted = this.#wanted;
-    const edition = this.#edition;
-    const lease = this.#lease as Lease;
-    const update = (): Promise<Lease> =>
-      within(`update of ${wanted.id}`, REGISTER_TIMEOUT_MS, this.#scope, (signal) =>
-        this.#registrar.update(lease, wanted, { edition, signal }),
-      );
-    const updated = await retrying({ ...RECONNECT, tries: 3 }, this.#scope, update).catch((error: unknown) => {
-      throw this.#named(error, "update");
-    });
-    if (this.#lease === lease) this.#lease = updated;
-    this.#told = wanted;
-  }
-
-  #named(error: unknown, what: string): DiscoveryError {
-    if (DiscoveryError.is(error)) return error;
-    const { service } = this.#wanted;
-    return new DiscoveryError("UNAVAILABLE", `The ${what} failed`, { cause: error, service });
   }
 }
 

@@ -76,7 +76,7 @@ export const MUTANTS = [
   {
     name: "gives up at the first outage",
     file: "provider/registration.js",
-    find: '!restored && REFUSALS.has(this.#named(error, "registration").code)',
+    find: '!restored && REFUSALS.has(named(error, "registration", this.announcement.wanted).code)',
     replace: "!restored",
     why: "a lost answer must be asked for again (P-3)",
     weights: { "rolling-restart-without-registry": 1, "foul-weather": 1 },
@@ -133,7 +133,7 @@ export const MUTANTS = [
   {
     name: "a lost update is not told again",
     file: "provider/registration.js",
-    find: "void this.#tell().catch(() => { }); // what the registry missed, it is told now",
+    find: "void this.announcement.tell().catch(() => { }); // what the registry missed, it is told now",
     replace: "",
     why: "what the registry missed it must still learn (L-1)",
     weights: { "foul-weather": 1, "change-while-away": 3 },
