@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, it } from "vitest";
+import { nacosVersions } from "../registries/nacos.js";
 import { startRegistry, whyMissing } from "../registries/start.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -17,17 +18,18 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** Each page with a registry: its script, and where the page says that it listens. */
+/** Each page with a registry: where it says that one listens, and how that is started. */
 const PAGES = [
-  ["consul", "127.0.0.1:8500"],
-  ["eureka", "127.0.0.1:8761"],
+  ["consul", "127.0.0.1:8500", () => startRegistry("consul.sh")],
+  ["eureka", "127.0.0.1:8761", () => startRegistry("eureka.sh")],
+  ["nacos", "127.0.0.1:8848", nacosVersions()[0]!.start],
 ] as const;
 
-for (const [name, address] of PAGES) {
+for (const [name, address, start] of PAGES) {
   const missing = await whyMissing(`${name}.sh`);
   describe.skipIf(missing)(`docs/registries/${name}.md`, () => {
     it("shows code that runs, and what it prints", async () => {
-      const server = await startRegistry(`${name}.sh`);
+      const server = await start();
       try {
         const page = readFileSync(join(ROOT, `docs/registries/${name}.md`), "utf8");
         const [, code = ""] = /```js\n(.*?)```/s.exec(page) ?? [];
