@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { createServer } from "node:net";
+import { text } from "node:stream/consumers";
 import { afterEach, describe, it } from "vitest";
 import { type EtcdOptions, etcd } from "../../src/adapters/etcd.js";
 import { DiscoveryError, type ErrorCode } from "../../src/index.js";
+import { ManualClock } from "../../src/testing/index.js";
 import { startBackend } from "../fakes/backend.js";
 
 const { signal } = new AbortController();
@@ -131,6 +133,36 @@ describe("etcd", () => {
     assert.equal(value?.type === "reset" && value.instances.length, 3);
   });
 
+  it("asks a watch for its progress, which is a sign of life to whoever reads it", async () => {
+    let create: { progress_notify?: boolean } | undefined;
+    const { registry } = await answering((path, response, body) => {
+      if (path !== "/v3/watch") return response.end(empty());
+      create = JSON.parse(body).create_request;
+      for (const each of [{ created: true }, {}]) {
+        response.write(`${JSON.stringify({ result: { header: { ...HEADER, revision: "9" }, ...each } })}\n`);
+      }
+      return response;
+    });
+    const updates = registry.watch?.("orders", { signal })[Symbol.asyncIterator]();
+    await updates?.next();
+    const { value } = (await updates?.next()) ?? {};
+    assert.equal(value?.type, "current");
+    assert.equal(create?.progress_notify, true);
+  });
+
+  for (const count of [1, 3]) {
+    it(`says that ${count === 1 ? "its only endpoint is" : "all its endpoints are"} silent before its callers give up`, async () => {
+      const clock = new ManualClock();
+      const backends = await Promise.all(Array.from({ length: count }, () => startBackend(() => {})));
+      opened.push(...backends);
+      const registry = made({ endpoints: backends.map(({ port }) => `http://127.0.0.1:${port}`), clock });
+      const listed = registry.list("orders", { signal });
+      listed.catch(() => {});
+      await clock.advance(2_999); // agents and resolvers wait for three seconds
+      await rejects(listed, "UNAVAILABLE", /did not answer POST .* is it overloaded, or the cluster without a quorum/);
+    });
+  }
+
   it("refuses options that cannot be right, and keeps secrets out of what it says", () => {
     const wrong: readonly (readonly [EtcdOptions, RegExp])[] = [
       [{ endpoints: [] }, /etcd\.endpoints must be one URL or several/],
@@ -169,10 +201,12 @@ function made(options: EtcdOptions) {
   return registry;
 }
 
-async function answering(answer: (path: string, response: ServerResponse) => unknown, options: EtcdOptions = {}) {
-  const backend = await startBackend((request, response) => {
-    request.resume();
-    answer(request.url ?? "", response);
+async function answering(
+  answer: (path: string, response: ServerResponse, body: string) => unknown,
+  options: EtcdOptions = {},
+) {
+  const backend = await startBackend(async (request, response) => {
+    answer(request.url ?? "", response, await text(request));
   });
   opened.push(backend);
   return { registry: made({ endpoints: `http://127.0.0.1:${backend.port}`, ...options }) };

@@ -13,6 +13,7 @@ import {
   type RegistryUpdate,
 } from "../../src/index.js";
 import { systemClock } from "../../src/runtime/clock.js";
+import { ManualClock } from "../../src/testing/index.js";
 import { type FaultProxy, startFaultProxy } from "../fakes/fault-proxy.js";
 import { type RunningRegistry, startRegistry, whyMissing } from "../registries/start.js";
 
@@ -87,6 +88,53 @@ describe.skipIf(missing)("a real etcd", () => {
     );
     assert.equal(unknown.length, 3);
     await registry.register(instance("ended", 1), { ttlMs: 3_000, signal }); // on a lease that lives
+  });
+
+  it("registers on a lease that lives when the one it had was lost long ago", async () => {
+    const clock = new ManualClock();
+    const registry = keep(etcd({ endpoints: server.url, clock }));
+    const lost = await registry.register(instance("lost", 1), { ttlMs: 3_000, signal });
+    await post("lease/revoke", { ID: lost.id.split("/")[1] });
+    await clock.advance(2_000); // now it asks whether the lease lives before somebody joins it
+    const lease = await registry.register(instance("lost", 1), { ttlMs: 3_000, signal });
+    assert.deepEqual((await registry.renew([{ lease }], { signal })).unknown, []);
+  });
+
+  it("says the ttl that etcd grants, which is two seconds at least", async () => {
+    const registry = keep(etcd({ endpoints: server.url }));
+    const { ttlMs, heartbeatMs = 0 } = await registry.register(instance("short", 1), { ttlMs: 1_000, signal });
+    assert.equal(ttlMs, 2_000);
+    assert.ok(heartbeatMs < 1_000);
+  });
+
+  it("registers and renews more than etcd lets one transaction concern", async () => {
+    const registry = keep(etcd({ endpoints: server.url }));
+    const ports = Array.from({ length: 260 }, (_, index) => index + 1);
+    const leases = await Promise.all(
+      ports.map((port) => registry.register(instance(`many-${port % 3}`, port), { ttlMs: 60_000, signal })),
+    );
+    const beats = leases.map((lease) => ({ lease, status: "draining" as const }));
+    assert.deepEqual((await registry.renew(beats, { signal })).unknown, []);
+    const update = await registry.list("many-0", { signal });
+    assert.deepEqual(
+      update.type === "reset" && new Set(update.instances.map(({ status }) => status)),
+      new Set(["draining"]),
+    );
+  });
+
+  it("lists more instances than one answer holds", async () => {
+    const registry = keep(etcd({ endpoints: server.url }));
+    for (let batch = 0; batch < 21; batch++) {
+      const success = Array.from({ length: 100 }, (_, index) => {
+        const [id, port] = [`crowd-${batch}-${index}`, 1 + batch * 100 + index];
+        const key = Buffer.from(`/mcp-discovery/services/crowd/instances/${id}/1`).toString("base64");
+        const record = { id, service_name: "crowd", host: "127.0.0.1", port };
+        return { request_put: { key, value: Buffer.from(JSON.stringify(record)).toString("base64") } };
+      });
+      await post("kv/txn", { success });
+    }
+    const update = await registry.list("crowd", { signal });
+    assert.equal(update.type === "reset" && update.instances.length, 2_100);
   });
 
   it("gives registrations of another ttl, and those that die alone, leases of their own", async () => {
