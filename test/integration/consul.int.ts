@@ -8,6 +8,7 @@ import { createAgent, createResolver, DiscoveryError, defineInstance, type Error
 import { systemClock } from "../../src/runtime/clock.js";
 import { startFaultProxy } from "../fakes/fault-proxy.js";
 import { type RunningRegistry, startRegistry, whyMissing } from "../registries/start.js";
+import { leavesInGoodOrder, servesThroughRestart } from "../registries/stories.js";
 
 const missing = await whyMissing("consul.sh");
 const TOKEN = "5f0b3ac1-7e0a-4d5f-9a55-0d7b7c1f3f51";
@@ -29,51 +30,11 @@ describe.skipIf(missing)("a real Consul", () => {
     assert.deepEqual(server.info["version"], [process.env["CONSUL_GO_VERSION"] || "v1.8.7"]);
   });
 
-  it("may be restarted empty: agents are back within a beat, and a resolver serves without a break", async () => {
-    const registry = url("consul:");
-    const agents = [3_001, 3_002, 3_003].map((port) =>
-      keep(createAgent({ registry, service: "restarted", host: "127.0.0.1", port, ttlMs: 3_000 })),
-    );
-    await Promise.all(agents.map((agent) => agent.start()));
-    const service = keep(createResolver({ registry })).service("restarted");
-    await service.ready();
-    const restored = agents.map((agent) => new Promise((resolve) => agent.on("registered", resolve)));
-    let [picks, misses] = [0, 0];
-    const picking = new AbortController();
-    const picked = (async () => {
-      while (!picking.signal.aborted) {
-        picks++;
-        try {
-          service.pickNow().release();
-        } catch {
-          misses++;
-        }
-        await systemClock.sleep(10);
-      }
-    })();
-    await restart();
-    await Promise.all(restored);
-    while (service.snapshot.instances.length !== 3) await systemClock.sleep(20);
-    picking.abort();
-    await picked;
-    assert.ok(picks > 20);
-    assert.equal(misses, 0);
-  });
+  it("may be restarted empty: agents are back, and a resolver serves without a break", () =>
+    servesThroughRestart(url("consul:"), { ttlMs: 3_000, restart }));
 
-  it("tells of a service whose last instance left in good order at once, not after a time of doubt", async () => {
-    const registry = url("consul:");
-    const agent = keep(createAgent({ registry, service: "last-one", host: "127.0.0.1", port: 3_001 }));
-    await agent.start();
-    const service = keep(createResolver({ registry })).service("last-one");
-    await service.ready();
-    await agent.drain();
-    while (service.snapshot.instances[0]?.status !== "draining") await systemClock.sleep(20);
-    await agent.stop();
-    while (service.snapshot.instances.length > 0) {
-      assert.deepEqual(service.snapshot.suspects, []);
-      await systemClock.sleep(20);
-    }
-  });
+  it("tells of a service whose last instance left in good order at once, not after a time of doubt", () =>
+    leavesInGoodOrder(url("consul:")));
 
   it("knows services in whatever case others wrote them", async () => {
     await put("agent/service/register", { ID: "w1", Name: "Web", Port: 80, Meta: { scheme: "https" } });

@@ -196,7 +196,7 @@ async function server(leaseKey?: string): Promise<RegistryServer> {
 
 /** One of our servers as a process of its own, which can be killed. */
 async function serverProcess() {
-  const child = fork(new URL("../bench/etcd-server-process.mjs", import.meta.url), [store.url]);
+  const child = fork(new URL("../bench/etcd/server-process.mjs", import.meta.url), [store.url]);
   keep({ close: async () => void child.kill("SIGKILL") });
   const [url] = (await once(child, "message")) as [string];
   return { url, kill: () => child.kill("SIGKILL"), stop: () => child.kill("SIGSTOP") };

@@ -16,6 +16,7 @@ import { systemClock } from "../../src/runtime/clock.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { type FaultProxy, startFaultProxy } from "../fakes/fault-proxy.js";
 import { type RunningRegistry, startRegistry, whyMissing } from "../registries/start.js";
+import { leavesInGoodOrder, picking, servesThroughRestart } from "../registries/stories.js";
 
 const missing = await whyMissing("etcd.sh");
 const PASSWORD = "correct horse";
@@ -33,21 +34,15 @@ describe.skipIf(missing)("a real etcd", () => {
   afterEach(clearUp);
 
   it("may be restarted empty: agents are back, and a resolver serves without a break", async () => {
-    const registry = server.url.replace("http:", "etcd:");
-    const agents = [3_001, 3_002, 3_003].map((port) =>
-      keep(createAgent({ registry, service: "restarted", host: "127.0.0.1", port, ttlMs: 3_000 })),
-    );
-    await Promise.all(agents.map((agent) => agent.start()));
-    const service = keep(createResolver({ registry })).service("restarted");
-    await service.ready();
-    const restored = agents.map((agent) => new Promise((resolve) => agent.on("registered", resolve)));
-    const picks = picking(() => service.pickNow().release());
-    await server.stop();
-    server = await startRegistry("etcd.sh", ["--port", String(server.port)]);
-    await Promise.all(restored);
-    while (service.snapshot.instances.length !== 3 || service.snapshot.suspects.length > 0) await systemClock.sleep(20);
-    assert.deepEqual(await picks.stop(), { misses: 0 });
+    const restart = async (): Promise<void> => {
+      await server.stop();
+      server = await startRegistry("etcd.sh", ["--port", String(server.port)]);
+    };
+    await servesThroughRestart(server.url.replace("http:", "etcd:"), { ttlMs: 3_000, restart });
   });
+
+  it("tells of a service whose last instance left in good order without a time of doubt", () =>
+    leavesInGoodOrder(server.url.replace("http:", "etcd:")));
 
   it("names the services of those who come together once, and again in a store that began anew", async () => {
     const registry = keep(etcd({ endpoints: server.url }));
@@ -369,12 +364,12 @@ for (const what of ["leader", "follower"] as const) {
       const service = keep(createResolver({ registry })).service("kept");
       await service.ready();
       await systemClock.sleep(1_100);
-      const picks = picking(() => service.pickNow().release());
+      const picks = picking(service);
       process.kill(victim, "SIGKILL");
       const late = keep(createAgent({ registry, service: "kept", host: "127.0.0.1", port: 3_002, ttlMs: 6_000 }));
       await late.start();
       while (service.snapshot.instances.length < 2) await systemClock.sleep(20);
-      assert.deepEqual(await picks.stop(), { misses: 0 });
+      assert.equal((await picks.end()).misses, 0);
       assert.deepEqual(lost, []);
     });
   });
@@ -421,29 +416,6 @@ function instance(service: string, port: number) {
 
 function list(options: EtcdOptions) {
   return keep(etcd(options)).list("orders", { signal });
-}
-
-/** Picks all the time, and counts what fails. */
-function picking(pick: () => void) {
-  const halt = new AbortController();
-  let misses = 0;
-  const running = (async () => {
-    while (!halt.signal.aborted) {
-      try {
-        pick();
-      } catch {
-        misses++;
-      }
-      await systemClock.sleep(10);
-    }
-  })();
-  return {
-    stop: async () => {
-      halt.abort();
-      await running;
-      return { misses };
-    },
-  };
 }
 
 function watch(registry: ReturnType<typeof etcd>, service: string, since?: string) {

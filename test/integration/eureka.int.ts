@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
 import { type EurekaOptions, eureka } from "../../src/adapters/eureka.js";
-import { createAgent, createResolver, DiscoveryError, defineInstance, type ErrorCode } from "../../src/index.js";
+import { createResolver, DiscoveryError, defineInstance, type ErrorCode } from "../../src/index.js";
 import { systemClock } from "../../src/runtime/clock.js";
 import { haltSignal } from "../../src/runtime/deadline.js";
 import { startFaultProxy } from "../fakes/fault-proxy.js";
 import { type RunningRegistry, startRegistry, whyMissing } from "../registries/start.js";
+import { leavesInGoodOrder, servesThroughRestart } from "../registries/stories.js";
 
 const missing = await whyMissing("eureka.sh");
 const DATA_CENTER = { "@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo", name: "MyOwn" };
@@ -24,53 +25,18 @@ describe.skipIf(missing)("a real Eureka", () => {
   });
   afterAll(() => server?.stop());
 
-  it("may be restarted empty: agents are back within a beat, and a resolver serves without a break", async () => {
-    const registry = keep(eureka({ url: url(), pollMs: 200 }));
-    const agents = [3_001, 3_002, 3_003].map((port) =>
-      keep(createAgent({ registry, service: "restarted", host: "127.0.0.1", port, ttlMs: 4_000 })),
-    );
-    await Promise.all(agents.map((agent) => agent.start()));
-    const service = keep(createResolver({ registry })).service("restarted");
-    service.resume();
-    while (service.snapshot.instances.length !== 3) await systemClock.sleep(20);
-    const restored = agents.map((agent) => new Promise((resolve) => agent.on("registered", resolve)));
-    let misses = 0;
-    const picking = new AbortController();
-    const picked = (async () => {
-      while (!picking.signal.aborted) {
-        try {
-          service.pickNow().release();
-        } catch {
-          misses++;
-        }
-        await systemClock.sleep(10);
-      }
-    })();
-    await server.stop();
-    server = await startRegistry("eureka.sh", ["--port", String(server.port)]);
-    await Promise.all(restored);
-    while (service.snapshot.instances.length !== 3) await systemClock.sleep(20);
-    picking.abort();
-    await picked;
-    assert.equal(misses, 0);
+  it("may be restarted empty: agents are back, and a resolver serves without a break", async () => {
+    const restart = async (): Promise<void> => {
+      await server.stop();
+      server = await startRegistry("eureka.sh", ["--port", String(server.port)]);
+    };
+    await servesThroughRestart(keep(eureka({ url: url(), pollMs: 200 })), { ttlMs: 4_000, restart });
   });
 
-  it("is left in good order: first draining, to everybody, then gone without a time of doubt", async () => {
-    const registry = keep(eureka({ url: url(), pollMs: 100 }));
-    const agent = keep(createAgent({ registry, service: "last-one", host: "127.0.0.1", port: 3_001 }));
-    await agent.start();
-    const service = keep(createResolver({ registry })).service("last-one");
-    service.resume();
-    while (service.snapshot.instances.length === 0) await systemClock.sleep(20);
-    await agent.drain();
-    while (service.snapshot.instances[0]?.status !== "draining") await systemClock.sleep(20);
-    assert.equal((await record("last-one@127.0.0.1:3001"))?.["status"], "OUT_OF_SERVICE");
-    await agent.stop();
-    while (service.snapshot.instances.length > 0) {
-      assert.deepEqual(service.snapshot.suspects, []);
-      await systemClock.sleep(20);
-    }
-  });
+  it("is left in good order: first draining, to everybody, then gone without a time of doubt", () =>
+    leavesInGoodOrder(keep(eureka({ url: url(), pollMs: 100 })), async () => {
+      assert.equal((await record("last-one@127.0.0.1:3001"))?.["status"], "OUT_OF_SERVICE");
+    }));
 
   it("takes back on start the drain in which an earlier life died", async () => {
     const instance = defineInstance({ service: "died", host: "127.0.0.1", port: 3_000 });

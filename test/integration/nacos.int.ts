@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
 import { type NacosOptions, nacos } from "../../src/adapters/nacos.js";
-import { createAgent, createResolver, DiscoveryError, defineInstance, type ErrorCode } from "../../src/index.js";
+import { createAgent, DiscoveryError, defineInstance, type ErrorCode } from "../../src/index.js";
 import { systemClock } from "../../src/runtime/clock.js";
 import { nacosVersions } from "../registries/nacos.js";
 import { type RunningRegistry, whyMissing } from "../registries/start.js";
+import { leavesInGoodOrder, servesThroughRestart } from "../registries/stories.js";
 
 const missing = await whyMissing("nacos.sh");
 /** Lists are so far behind at most, in milliseconds. */
@@ -25,33 +26,11 @@ for (const { name, start } of nacosVersions()) {
     afterAll(() => server?.stop());
 
     it("may be restarted empty: agents are back, and a resolver serves without a break", async () => {
-      const agents = [3_001, 3_002, 3_003].map((port) =>
-        keep(createAgent({ ...about("restarted", port), ttlMs: 6_000 })),
-      );
-      await Promise.all(agents.map((agent) => agent.start()));
-      const service = keep(createResolver({ registry: url() })).service("restarted");
-      while (service.snapshot.instances.length !== 3) await service.ready().then(() => systemClock.sleep(50));
-      let [picks, misses] = [0, 0];
-      const picking = new AbortController();
-      const picked = (async () => {
-        while (!picking.signal.aborted) {
-          picks++;
-          try {
-            service.pickNow().release();
-          } catch {
-            misses++;
-          }
-          await systemClock.sleep(10);
-        }
-      })();
-      await server.stop();
-      server = await start(server.port);
-      const registry = keep(nacos({ url: server.url }));
-      while ((await instances(registry, "restarted")).length !== 3) await systemClock.sleep(100);
-      picking.abort();
-      await picked;
-      assert.ok(picks > 100);
-      assert.equal(misses, 0);
+      const restart = async (): Promise<void> => {
+        await server.stop();
+        server = await start(server.port);
+      };
+      await servesThroughRestart(url(), { ttlMs: 6_000, restart });
     });
 
     it("keeps several instances of one service that live in one process", async () => {
@@ -68,20 +47,8 @@ for (const { name, start } of nacosVersions()) {
       );
     });
 
-    it("tells of a service whose last instance left in good order without a time of doubt", async () => {
-      const agent = keep(createAgent(about("last-one", 3_001)));
-      await agent.start();
-      const registry = keep(nacos({ url: server.url, intervalMs: 200 }));
-      const service = keep(createResolver({ registry })).service("last-one");
-      await service.ready();
-      await agent.drain();
-      while (service.snapshot.instances[0]?.status !== "draining") await systemClock.sleep(20);
-      await agent.stop();
-      while (service.snapshot.instances.length > 0) {
-        assert.deepEqual(service.snapshot.suspects, []);
-        await systemClock.sleep(20);
-      }
-    });
+    it("tells of a service whose last instance left in good order without a time of doubt", () =>
+      leavesInGoodOrder(keep(nacos({ url: server.url, intervalMs: 200 }))));
 
     it("keeps namespaces and groups apart", async () => {
       const instance = defineInstance({ service: "apart", host: "127.0.0.1", port: 3_000 });
