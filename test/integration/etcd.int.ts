@@ -13,6 +13,7 @@ import {
   type RegistryUpdate,
 } from "../../src/index.js";
 import { systemClock } from "../../src/runtime/clock.js";
+import { haltSignal } from "../../src/runtime/deadline.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { type FaultProxy, startFaultProxy } from "../fakes/fault-proxy.js";
 import { type RunningRegistry, startRegistry, whyMissing } from "../registries/start.js";
@@ -106,10 +107,13 @@ describe.skipIf(missing)("a real etcd", () => {
     const registry = keep(etcd({ endpoints: server.url }));
     const ports = Array.from({ length: 260 }, (_, index) => index + 1);
     const leases = await Promise.all(
-      ports.map((port) => registry.register(instance(`many-${port % 3}`, port), { ttlMs: 60_000, signal })),
+      ports.map((port) => {
+        const { signal } = new AbortController();
+        return registry.register(instance(`many-${port % 3}`, port), { ttlMs: 60_000, signal });
+      }),
     );
     const beats = leases.map((lease) => ({ lease, status: "draining" as const }));
-    assert.deepEqual((await registry.renew(beats, { signal })).unknown, []);
+    assert.deepEqual((await registry.renew(beats, { signal: haltSignal().signal })).unknown, []);
     const update = await registry.list("many-0", { signal });
     assert.deepEqual(
       update.type === "reset" && new Set(update.instances.map(({ status }) => status)),
