@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, it } from "vitest";
+import { describe, it } from "vitest";
+import { command } from "./command.js";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const children: ChildProcess[] = [];
-
-beforeAll(() => void execFileSync("node", [".ci/ready.mjs"], { cwd: ROOT }));
-afterAll(() => {
-  for (const child of children) child.kill("SIGKILL");
-});
+const { run, ended } = command();
 
 describe("mcp-discovery", () => {
   it("says how it is used, and which version it is", async () => {
@@ -68,23 +62,4 @@ async function registry(): Promise<{ url: string; child: ChildProcess }> {
   const { event, url } = JSON.parse(String(line)) as { event: string; url: string };
   assert.equal(event, "ready");
   return { url, child };
-}
-
-async function ended(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const child = run(...args);
-  let [out, err] = ["", ""];
-  child.stdout?.on("data", (chunk) => {
-    out += chunk;
-  });
-  child.stderr?.on("data", (chunk) => {
-    err += chunk;
-  });
-  const [code] = await once(child, "close");
-  return { code, out, err };
-}
-
-function run(...args: readonly string[]): ChildProcess {
-  const child = spawn(process.execPath, ["dist/cli/main.js", ...args], { cwd: ROOT });
-  children.push(child);
-  return child;
 }

@@ -1,23 +1,21 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { memoryRegistry } from "../../src/registry/memory.js";
 import { createRegistryServer } from "../../src/server/index.js";
 import { startBackend } from "../fakes/backend.js";
 import { orders } from "../fakes/scripted-registry.js";
+import { command } from "./command.js";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const NOBODY = "http://127.0.0.1:9"; // the port of `discard`: nobody listens
 const { signal } = new AbortController();
+const { run, ended } = command();
 const closing: (() => unknown)[] = [];
 const memories = [memoryRegistry({ warmingMs: 0 }), memoryRegistry({ warmingMs: 0 })] as const;
 let urls: readonly [string, string];
 
 beforeAll(async () => {
-  execFileSync("node", [".ci/ready.mjs"], { cwd: ROOT });
   const [one, two] = orders(1, 2);
   await memories[0].register(one!, { ttlMs: 600_000, signal });
   await memories[1].register({ ...one!, weight: 2 }, { ttlMs: 600_000, signal });
@@ -115,22 +113,3 @@ describe("mcp-discovery watch", () => {
     assert.deepEqual(await once(child, "exit"), [130, null]);
   });
 });
-
-async function ended(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const child = run(...args);
-  let [out, err] = ["", ""];
-  child.stdout?.on("data", (chunk) => {
-    out += chunk;
-  });
-  child.stderr?.on("data", (chunk) => {
-    err += chunk;
-  });
-  const [code] = await once(child, "close");
-  return { code, out, err };
-}
-
-function run(...args: readonly string[]): ChildProcess {
-  const child = spawn(process.execPath, ["dist/cli/main.js", ...args], { cwd: ROOT });
-  closing.push(() => child.kill("SIGKILL"));
-  return child;
-}
