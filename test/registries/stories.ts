@@ -8,7 +8,7 @@ export async function servesThroughRestart(
   { ttlMs, restart }: { readonly ttlMs: number; restart(): Promise<void> },
 ): Promise<void> {
   const agents = [3_001, 3_002, 3_003].map((port) =>
-    createAgent({ registry, service: "restarted", host: "127.0.0.1", port, ttlMs }),
+    createAgent({ registry, service: "restarted", host: "127.0.0.1", port, ttlMs, drainMs: 0 }),
   );
   const [resolver, another] = [createResolver({ registry }), createResolver({ registry })];
   const service = resolver.service("restarted");
@@ -23,7 +23,7 @@ export async function servesThroughRestart(
     assert.ok(count > 20, `${count} picks`);
     assert.equal(misses, 0);
   } finally {
-    for (const each of [...agents, resolver, another]) await each.close();
+    await Promise.all([...agents, resolver, another].map((each) => each.close()));
   }
 }
 
@@ -32,7 +32,7 @@ export async function leavesInGoodOrder(
   registry: Registry | string,
   whenDraining: () => Promise<void> = async () => {},
 ): Promise<void> {
-  const agent = createAgent({ registry, service: "last-one", host: "127.0.0.1", port: 3_001 });
+  const agent = createAgent({ registry, service: "last-one", host: "127.0.0.1", port: 3_001, drainMs: 0 });
   const resolver = createResolver({ registry });
   const service = resolver.service("last-one");
   try {
