@@ -103,6 +103,31 @@ describe("etcd", () => {
     assert.equal(fetched, 1);
   });
 
+  it("asks for another token when a watch is refused for the one it had", async () => {
+    let fetched = 0;
+    const { registry } = await answering(
+      (path, response, _body, token) => {
+        if (path === "/v3/auth/authenticate") {
+          return response.end(JSON.stringify({ header: HEADER, token: `t${++fetched}` }));
+        }
+        if (path !== "/v3/watch") return response.end(empty());
+        const cancel_reason = "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
+        const refusal = { created: true, canceled: true, watch_id: "-1", cancel_reason };
+        const kv = { key: keyOf("a"), value: recordOf("a"), create_revision: "8", mod_revision: "8" };
+        for (const each of token === "t1" ? [refusal] : [{ created: true }, { events: [{ kv }] }]) {
+          response.write(`${JSON.stringify({ result: { header: HEADER, ...each } })}\n`);
+        }
+        return response;
+      },
+      { username: "ann" },
+    );
+    const updates = registry.watch?.("orders", { signal })[Symbol.asyncIterator]();
+    await updates?.next();
+    const { value } = (await updates?.next()) ?? {};
+    assert.equal(value?.type === "reset" && value.instances.length, 1);
+    assert.equal(fetched, 2);
+  });
+
   it("throws what a watch was cancelled for", async () => {
     const { registry } = await answering((path, response) => {
       const reason = "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
@@ -202,11 +227,11 @@ function made(options: EtcdOptions) {
 }
 
 async function answering(
-  answer: (path: string, response: ServerResponse, body: string) => unknown,
+  answer: (path: string, response: ServerResponse, body: string, token: string | undefined) => unknown,
   options: EtcdOptions = {},
 ) {
   const backend = await startBackend(async (request, response) => {
-    answer(request.url ?? "", response, await text(request));
+    answer(request.url ?? "", response, await text(request), request.headers.authorization);
   });
   opened.push(backend);
   return { registry: made({ endpoints: `http://127.0.0.1:${backend.port}`, ...options }) };
