@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DiscoveryError, type ErrorCode } from "../model/errors.js";
 import type { Lease } from "../registry/registry.js";
-import type { Stage, Stories } from "./contract-stage.js";
+import type { Stage, Stories, Story } from "./contract-stage.js";
 
 const MANY = 99;
 
@@ -81,29 +81,9 @@ const SILENCE: Stories = {
   },
 };
 
-const FORBID: Stories = {
-  "says that it may not, whatever is asked": async (stage) => {
-    await withFault(stage.faults.forbid, async () => {
-      await rejects(stage.list(), "UNAUTHORIZED");
-      await rejects(stage.register(), "UNAUTHORIZED");
-      await rejects(untilItFails(stage), "UNAUTHORIZED");
-    });
-    await stage.register();
-    assert.deepEqual(await stage.ids(), [stage.id()]);
-  },
-};
+const FORBID: Stories = { "says that it may not, whatever is asked": refused("forbid", "UNAUTHORIZED") };
 
-const OVERLOAD: Stories = {
-  "says that it is too much, as something to try again": async (stage) => {
-    await withFault(stage.faults.overload, async () => {
-      await rejects(stage.list(), "OVERLOADED");
-      await rejects(stage.register(), "OVERLOADED");
-      await rejects(untilItFails(stage), "OVERLOADED");
-    });
-    await stage.register();
-    assert.deepEqual(await stage.ids(), [stage.id()]);
-  },
-};
+const OVERLOAD: Stories = { "says that it is too much, as something to try again": refused("overload", "OVERLOADED") };
 
 /** The stories of each fault. */
 export const FAULTS = {
@@ -114,6 +94,19 @@ export const FAULTS = {
   forbid: FORBID,
   overload: OVERLOAD,
 } as const satisfies Record<string, Stories>;
+
+/** Whatever is asked is refused with that code, and all is well when that is over. */
+function refused(fault: "forbid" | "overload", code: ErrorCode): Story {
+  return async (stage) => {
+    await withFault(stage.faults[fault], async () => {
+      await rejects(stage.list(), code);
+      await rejects(stage.register(), code);
+      await rejects(untilItFails(stage), code);
+    });
+    await stage.register();
+    assert.deepEqual(await stage.ids(), [stage.id()]);
+  };
+}
 
 async function withFault(begin: (() => () => void) | undefined, story: () => Promise<void>): Promise<void> {
   const end = begin?.();
