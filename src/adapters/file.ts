@@ -89,7 +89,8 @@ class WatchedFile {
   readonly #waiting = new Waiting();
   #good: FileContent | undefined;
   #bad: DiscoveryError | undefined;
-  #text: string | undefined;
+  /** What was read last, which is not always taken: another look may have been asked for meanwhile. */
+  #read: { readonly text: string; readonly content: FileContent } | undefined;
   #looking: Promise<void> | undefined;
   #isOld = false;
   #watchers = 0;
@@ -179,20 +180,18 @@ class WatchedFile {
   async #settle(): Promise<void> {
     for (let tries = 0; ; tries++) {
       this.#isOld = false;
-      const found = await this.#read();
+      const found = await this.#found();
       const isNew = found instanceof DiscoveryError && found.message !== this.#bad?.message;
       if (!this.#isOld && (!isNew || tries >= SETTLE_TRIES)) return this.#take(found);
       await this.#clock.sleep(SETTLE_MS);
     }
   }
 
-  async #read(): Promise<FileContent | DiscoveryError> {
+  async #found(): Promise<FileContent | DiscoveryError> {
     try {
       const text = await readFile(this.#path, "utf8");
-      if (this.#good && text === this.#text) return this.#good;
-      const content = contentOf(this.#path, text);
-      this.#text = text;
-      return content;
+      if (text !== this.#read?.text) this.#read = { text, content: contentOf(this.#path, text) };
+      return this.#read.content;
     } catch (cause) {
       if (DiscoveryError.is(cause)) return cause;
       const why = cause instanceof Error ? cause.message : String(cause);

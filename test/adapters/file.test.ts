@@ -49,10 +49,20 @@ describe("fileRegistry", () => {
     const text = JSON.stringify([at("10.0.0.2"), at("10.0.0.3")]);
     const before = clock.pending;
     writeFileSync(path, text.slice(0, 30));
-    const next = watch.next();
+    const [next, listed] = [watch.next(), registry.list("orders", { signal })];
     while (clock.pending === before) await turn(); // it has read the half, and pauses
     writeFileSync(path, text);
-    assert.deepEqual(hostsIn(await settling(clock, next)), ["10.0.0.2", "10.0.0.3"]);
+    const told = await settling(clock, Promise.all([next, listed]));
+    assert.deepEqual(told.map(hostsIn), Array(2).fill(["10.0.0.2", "10.0.0.3"]));
+  });
+
+  it("tells of a change to all who ask at once, though each has it look anew", async () => {
+    const clock = new ManualClock();
+    const { path, registry } = given([at("10.0.0.1")], { clock });
+    await registry.list("orders", { signal });
+    writeFileSync(path, JSON.stringify([at("10.0.0.2")]));
+    const lists = Promise.all([registry.list("orders", { signal }), registry.list("orders", { signal })]);
+    assert.deepEqual((await settling(clock, lists)).map(hostsIn), [["10.0.0.2"], ["10.0.0.2"]]);
   });
 
   it("looks by itself where the system gives no notice, even for a folder that is not there yet", async () => {
