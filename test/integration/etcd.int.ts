@@ -45,6 +45,23 @@ describe.skipIf(missing)("a real etcd", () => {
   it("tells of a service whose last instance left in good order without a time of doubt", () =>
     leavesInGoodOrder(server.url.replace("http:", "etcd:")));
 
+  it("reads anew, and does not resume, when a watch finds another store where the old one was", async () => {
+    const proxy = keep(await startFaultProxy(server.url));
+    const { registry, updates } = await watchedThrough(proxy, "swapped");
+    const other = await startRegistry("etcd.sh");
+    opened.push({ close: () => other.stop() });
+    proxy.target = other.url; // its revisions are lower: a watch that resumed there would be told nothing
+    proxy.cut();
+    await updates.until(({ type }) => type === "absent");
+    await registry.register(instance("swapped", 2), { ttlMs: 9_000, signal });
+    const update = await updates.until(({ type }) => type === "reset" || type === "change");
+    const instances = update.type === "reset" ? update.instances : update.type === "change" ? update.upserted : [];
+    assert.deepEqual(
+      instances.map(({ port }) => port),
+      [2],
+    );
+  });
+
   it("names the services of those who come together once, and again in a store that began anew", async () => {
     const registry = keep(etcd({ endpoints: server.url }));
     const together = (...ports: readonly number[]) =>
