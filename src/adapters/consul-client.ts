@@ -1,10 +1,16 @@
 import { DiscoveryError, type ErrorCode } from "../model/errors.js";
 import { type HttpClient, type HttpResponse, httpClient } from "../runtime/http.js";
 
-/** Of the 200 connections that a Consul agent grants one address by default, so many for watches: beats need some too. */
-export const WATCH_CONNECTIONS = 128;
-
 type Query = Readonly<Record<string, string | undefined>>;
+
+/** Which Consul is asked, and with which rights. */
+export interface ConsulTarget {
+  /** Names it in errors. */
+  readonly name: string;
+  readonly origin: string;
+  readonly token: string | undefined;
+  readonly datacenter: string | undefined;
+}
 
 /** One question; `query` leaves out what is undefined. */
 export interface ConsulRequest {
@@ -15,19 +21,18 @@ export interface ConsulRequest {
   readonly accept?: readonly number[];
 }
 
-/** Consul's HTTP API. Watches have sockets of their own, so that however many there are, no heartbeat waits for one. */
+/** Consul's HTTP API, over sockets of its own. */
 export class ConsulClient {
   readonly name: string;
   readonly #datacenter: string | undefined;
   readonly #http: HttpClient;
-  readonly #watches: HttpClient;
 
-  constructor(name: string, origin: string, token: string | undefined, datacenter: string | undefined) {
+  /** @param connections how many sockets it may open, if not as many as any registry */
+  constructor({ name, origin, token, datacenter }: ConsulTarget, connections?: number) {
     this.name = name;
     this.#datacenter = datacenter;
-    const options = { name, origin, headers: token ? { "x-consul-token": token } : {} };
-    this.#http = httpClient(options);
-    this.#watches = httpClient({ ...options, connections: WATCH_CONNECTIONS });
+    const headers: Record<string, string> = token ? { "x-consul-token": token } : {};
+    this.#http = httpClient({ name, origin, headers, ...(connections === undefined ? {} : { connections }) });
   }
 
   /** Asks the agent about itself, or tells it something. */
@@ -35,15 +40,14 @@ export class ConsulClient {
     return explained(this.#http.request({ method, path: `/v1/agent/${path}${search(query)}`, ...request }));
   }
 
-  /** Asks for what the datacenter knows; a blocking query if there is an `index`. */
+  /** Asks for what the datacenter knows. */
   catalog(path: string, { query = {}, ...request }: ConsulRequest): Promise<HttpResponse> {
-    const http = query["index"] === undefined ? this.#http : this.#watches;
     const where = search({ ...query, dc: this.#datacenter });
-    return explained(http.request({ method: "GET", path: `/v1/${path}${where}`, ...request }));
+    return explained(this.#http.request({ method: "GET", path: `/v1/${path}${where}`, ...request }));
   }
 
-  async close(): Promise<void> {
-    await Promise.all([this.#http.close(), this.#watches.close()]);
+  close(): Promise<void> {
+    return this.#http.close();
   }
 }
 

@@ -1,11 +1,16 @@
-import type { Position, RegistryUpdate } from "../model/update.js";
-import { difference } from "../model/update.js";
+import { DiscoveryError } from "../model/errors.js";
+import { difference, type Position, type RegistryUpdate } from "../model/update.js";
 import { type Clock, turn } from "../runtime/clock.js";
-import { within } from "../runtime/deadline.js";
-import { WATCH_CONNECTIONS } from "./consul-client.js";
-import type { Answer, ConsulReads } from "./consul-reads.js";
-import { toldTo } from "./watch-reader.js";
+import { haltSignal, linked } from "../runtime/deadline.js";
+import { ConsulClient, type ConsulTarget } from "./consul-client.js";
+import { type Answer, ConsulHistory } from "./consul-history.js";
+import { ConsulReads } from "./consul-reads.js";
+import { Reader, toldTo } from "./watch-reader.js";
 
+/** Of the 200 connections that a Consul agent grants one address by default, so many for queries that wait. */
+const WAITING_CONNECTIONS = 128;
+/** And so many for those that begin a watch, which are answered at once: they must not stand behind the others. */
+const BEGINNING_CONNECTIONS = 8;
 /** Two queries may begin at once; beyond, so long apart, in milliseconds: a storm of changes costs five reads a second. */
 const STORM_GAP_MS = 200;
 /** The same after an answer that told nothing new: two a second (consul-template's limiter, Consul's own advice). */
@@ -18,30 +23,65 @@ export function deadlineOf(waitMs: number): number {
   return (waitMs * 17) / 16 + MARGIN_MS;
 }
 
-/** One blocking query per service, whoever watches it through this value. */
+/** One blocking query per service, whoever watches it, over sockets of its own: no heartbeat ever waits for one. */
 export class ConsulWatch {
-  readonly #reads: ConsulReads;
+  /** What it has heard of that Consul; whoever lists beside it adds to it. */
+  readonly history = new ConsulHistory();
+  readonly #name: string;
   readonly #clock: Clock;
   readonly #waitMs: number;
+  readonly #clients: readonly ConsulClient[];
+  readonly #begins: ConsulReads;
+  readonly #waits: ConsulReads;
   readonly #queries = new Map<string, Query>();
 
-  constructor(reads: ConsulReads, clock: Clock, waitMs: number) {
-    this.#reads = reads;
+  constructor(target: ConsulTarget, clock: Clock, waitMs: number) {
+    const begins = new ConsulClient(target, BEGINNING_CONNECTIONS);
+    const waits = new ConsulClient(target, WAITING_CONNECTIONS);
+    this.#name = target.name;
     this.#clock = clock;
     this.#waitMs = waitMs;
+    this.#clients = [begins, waits];
+    this.#begins = new ConsulReads(begins, this.history);
+    this.#waits = new ConsulReads(waits, this.history);
   }
 
-  /** The updates of one service, beginning with what it is now. Throws when the query fails. */
-  async *of(service: string, since: Position | undefined, signal: AbortSignal): AsyncGenerator<RegistryUpdate> {
+  /**
+   * The updates of one service, beginning with what it is now, until `signal` aborts. Throws when the query fails, and
+   * the reason of `closed` once that aborts.
+   */
+  async *of(
+    service: string,
+    since: Position | undefined,
+    signal: AbortSignal,
+    closed: AbortSignal,
+  ): AsyncGenerator<RegistryUpdate> {
     if (signal.aborted) return;
-    const query = this.#queries.get(service) ?? this.#begin(service);
-    const reader = new Reader(since);
-    if (query.latest) reader.begin(query.latest);
-    yield* toldTo(reader, query.readers, signal, () => this.#end(query));
+    closed.throwIfAborted();
+    const either = linked(signal, closed);
+    try {
+      const query = this.#queries.get(service) ?? this.#begin(service);
+      const reader = new Reader(since);
+      if (query.latest) reader.begin(this.#now(query.latest, since));
+      yield* toldTo(reader, query.readers, either.signal, () => this.#end(query));
+      if (!signal.aborted) closed.throwIfAborted();
+    } finally {
+      either.release();
+    }
+  }
+
+  /** Ends its connections. Whoever still watches is told so by an error. */
+  async close(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.close()));
+  }
+
+  /** What a newcomer is told. It may have listed while the query was about to ask again. */
+  #now(latest: Answer, since: Position | undefined): RegistryUpdate {
+    return this.history.isPast(latest, since) ? { type: "current", position: since } : latest.update;
   }
 
   #begin(service: string): Query {
-    const query: Query = { service, readers: new Set(), latest: undefined, halt: new AbortController() };
+    const query: Query = { service, readers: new Set(), latest: undefined, halt: haltSignal() };
     this.#queries.set(service, query);
     void this.#follow(query);
     return query;
@@ -54,14 +94,13 @@ export class ConsulWatch {
 
   /** Asks again and again, until nobody listens any more or an answer fails. */
   async #follow(query: Query): Promise<void> {
-    const { signal } = query.halt;
     const pace = new Pace();
     let index: bigint | undefined; // none: answer at once
     try {
       for (let told = true; ; ) {
         const pauseMs = pace.pause(this.#clock.now(), told ? STORM_GAP_MS : SPURIOUS_GAP_MS);
-        if (pauseMs > 0) await this.#clock.sleep(pauseMs, signal);
-        const answer = await this.#ask(query.service, index, signal);
+        if (pauseMs > 0) await this.#clock.sleep(pauseMs, query.halt.signal);
+        const answer = await this.#ask(query, index);
         told = deliver(query, answer);
         await turn(); // readers first: to ask again takes as long as all they do with the answer
         index = answer.rewound ? undefined : answer.index;
@@ -72,13 +111,20 @@ export class ConsulWatch {
     }
   }
 
-  #ask(service: string, index: bigint | undefined, signal: AbortSignal): Promise<Answer> {
-    const share = Math.min(1, WATCH_CONNECTIONS / this.#queries.size); // more than that take turns, each for less long
-    const held = index === undefined ? {} : { index, wait: `${Math.round(this.#waitMs * share)}ms` };
-    const scope = { clock: this.#clock, signal };
-    return within(`blocking query of ${this.#reads.name} for ${service}`, deadlineOf(this.#waitMs), scope, (inner) =>
-      this.#reads.read(service, { ...held, signal: inner }),
-    );
+  async #ask({ service, halt }: Query, index: bigint | undefined): Promise<Answer> {
+    const limitMs = deadlineOf(this.#waitMs);
+    const cancel = this.#clock.schedule(limitMs, () => {
+      const what = `blocking query of ${this.#name} for ${service}`;
+      halt.abort(new DiscoveryError("TIMEOUT", `No answer within ${limitMs} ms: ${what}`));
+    });
+    try {
+      if (index === undefined) return await this.#begins.read(service, { signal: halt.signal });
+      const share = Math.min(1, WAITING_CONNECTIONS / this.#queries.size); // more than that take turns, each for less long
+      const wait = `${Math.round(this.#waitMs * share)}ms`;
+      return await this.#waits.read(service, { index, wait, signal: halt.signal });
+    } finally {
+      cancel();
+    }
   }
 }
 
@@ -93,10 +139,11 @@ interface Query {
 function deliver(query: Query, answer: Answer): boolean {
   const { latest } = query;
   query.latest = answer;
+  const { update, position } = answer;
   const news = !latest || answer.rewound || saysOtherwise(latest, answer);
   for (const reader of query.readers) {
-    if (!latest) reader.begin(answer);
-    else reader.tell(news ? answer.update : { type: "current", position: answer.position });
+    if (news) reader.begin(update);
+    else reader.tell({ type: "current", position }, () => update);
   }
   return news;
 }
@@ -114,43 +161,5 @@ class Pace {
     const due = Math.max(this.#due, now - gapMs);
     this.#due = due + gapMs;
     return Math.max(0, due - now);
-  }
-}
-
-/** One consumer. What it has not yet taken is overtaken by what is newer: every answer is the whole truth. */
-class Reader {
-  readonly #since: Position | undefined;
-  #update: RegistryUpdate | undefined;
-  #failure: { readonly error: unknown } | undefined;
-  #wake: (() => void) | undefined;
-
-  constructor(since: Position | undefined) {
-    this.#since = since;
-  }
-
-  begin({ update, position }: Answer): void {
-    this.tell(position === this.#since ? { type: "current", position } : update);
-  }
-
-  tell(update: RegistryUpdate): void {
-    if (update.type !== "current" || !this.#update) this.#update = update;
-    this.#wake?.();
-  }
-
-  fail(error: unknown): void {
-    this.#failure ??= { error };
-    this.#wake?.();
-  }
-
-  async next(): Promise<RegistryUpdate> {
-    for (;;) {
-      const update = this.#update;
-      this.#update = undefined;
-      if (update) return update;
-      if (this.#failure) throw this.#failure.error;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
   }
 }

@@ -10,7 +10,8 @@ import { secretOption } from "../runtime/request-headers.js";
 import { ConsulClient } from "./consul-client.js";
 import { ConsulReads } from "./consul-reads.js";
 import { checkIdOf, lifeIn, lifeOf, toConsul } from "./consul-record.js";
-import { ConsulWatch, deadlineOf } from "./consul-watch.js";
+import { partIn } from "./consul-shared.js";
+import { deadlineOf } from "./consul-watch.js";
 
 /** Where a local agent listens unless told otherwise. */
 const LOCAL_AGENT = "http://127.0.0.1:8500";
@@ -43,8 +44,9 @@ export interface ConsulOptions {
 }
 
 /**
- * Consul as a registry. A change arrives by a blocking query, one per service, however many watch it; an instance lives
- * by a TTL check that belongs to one life of it, so that whoever was replaced cannot renew or remove its successor.
+ * Consul as a registry. A change arrives by a blocking query, one per service and process, however many watch it and
+ * through however many values, as long as these have the same options. Each value is closed on its own. An instance
+ * lives by a TTL check that belongs to one life of it, so that whoever was replaced cannot renew or remove its successor.
  *
  * @throws {DiscoveryError} `INVALID_OPTION`
  */
@@ -55,9 +57,10 @@ export function consul(options: ConsulOptions = {}): Registry {
   const datacenter = label("consul.datacenter", options.datacenter);
   const waitMs = durationMs("consul.waitMs", options.waitMs, WAIT_MS.fallback, WAIT_MS.min, WAIT_MS.max);
   const origin = URL.canParse(url) ? new URL(url).origin : url;
-  const client = new ConsulClient(`Consul ${origin}`, origin, token, datacenter);
-  const reads = new ConsulReads(client);
-  const watch = new ConsulWatch(reads, clock, waitMs);
+  const target = { name: `Consul ${origin}`, origin, token, datacenter };
+  const client = new ConsulClient(target);
+  const part = partIn(target, clock, waitMs);
+  const reads = new ConsulReads(client, part.history);
   const told = new Recent<DeclaredStatus>(REMEMBERED);
 
   /** What the agent holds under an id, and whether it lives. */
@@ -115,10 +118,11 @@ export function consul(options: ConsulOptions = {}): Registry {
 
     async list(service, { since, signal }) {
       const { update, position } = await reads.read(service, { signal });
-      return since === position && update.type === "reset" ? { type: "current", position } : update;
+      const isKnown = position !== undefined && since === position && update.type === "reset";
+      return isKnown ? { type: "current", position } : update;
     },
 
-    watch: (service, { since, signal }) => watch.of(service, since, signal),
+    watch: (service, { since, signal }) => part.watch(service, since, signal),
 
     async services({ signal }) {
       const { body } = await client.catalog("catalog/services", { signal });
@@ -181,7 +185,9 @@ export function consul(options: ConsulOptions = {}): Registry {
       return {};
     },
 
-    close: () => client.close(),
+    async close() {
+      await Promise.all([client.close(), part.leave()]);
+    },
   };
 }
 

@@ -5,6 +5,7 @@ import { type ConsulOptions, consul } from "../../src/adapters/consul.js";
 import { DiscoveryError, type ErrorCode } from "../../src/model/errors.js";
 import { defineInstance } from "../../src/model/instance.js";
 import type { RegistryUpdate } from "../../src/model/update.js";
+import type { Registry } from "../../src/registry/registry.js";
 import { haltSignal } from "../../src/runtime/deadline.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { startBackend } from "../fakes/backend.js";
@@ -132,8 +133,17 @@ describe("a watch of consul()", () => {
   it("is one of many that take turns where there are more services than connections for them", async () => {
     const { watch, asked } = await start({ waitMs: 30_000 });
     for (let service = 0; service < 256; service++) watch(`s${service}`).read();
-    for (let service = 0; service < 256; service++) (await asked()).answer(7, [record()]);
-    assert.match((await asked()).path, /wait=15000ms$/);
+    const held: string[] = [];
+    for (let begun = 0; begun < 256 || held.length === 0; ) {
+      const { path, answer } = await asked();
+      if (path.includes("index=")) {
+        held.push(path);
+        continue;
+      }
+      answer(7, [record()]);
+      begun++;
+    }
+    for (const path of held) assert.match(path, /wait=15000ms$/);
   });
 
   it("fails with all its watchers, on a reset connection and a 429 alike", async () => {
@@ -149,6 +159,142 @@ describe("a watch of consul()", () => {
         assert.ok(await reading.catch((error: DiscoveryError) => error.retryable));
       }
     }
+  });
+});
+
+describe("consul() values of one process", () => {
+  it("ask between them one blocking query per service", async () => {
+    const one = await start();
+    const other = one.another();
+    const readings = [one.watch().read(), other.watch().read()];
+    (await one.asked()).answer(7, [record()]);
+    for (const update of await Promise.all(readings)) assert.equal(update.type, "reset");
+    await one.asked();
+    assert.equal((await other.watch().read()).type, "reset");
+    await turns(20);
+    assert.equal(one.count(), 2);
+  });
+
+  it("ask apart with another token, datacenter, wait or clock", async () => {
+    const one = await start({ token: "a", datacenter: "eu", waitMs: 8_000 });
+    const others = [{ token: "b" }, { datacenter: "us" }, { waitMs: 9_000 }, { clock: new ManualClock() }];
+    for (const { watch } of [one, one.another(), ...others.map(one.another)]) watch().read();
+    for (let own = 0; own <= others.length; own++) (await one.asked()).answer(7, [record()]);
+    for (let own = 0; own <= others.length; own++) assert.match((await one.asked()).path, /index=7/);
+    await turns(20);
+    assert.equal(one.count(), 2 * (others.length + 1));
+  });
+
+  it("close one by one: who is closed has its watches ended, the others are still told", async () => {
+    const one = await start();
+    const other = one.another();
+    const [mine, others] = [one.watch(), other.watch()];
+    const first = [mine.read(), others.read()];
+    (await one.asked()).answer(7, [record()]);
+    await Promise.all(first);
+    const held = await one.asked();
+    const reading = mine.read();
+    await one.registry.close();
+    await rejects(reading, "CLOSED");
+    await rejects(one.watch().read(), "CLOSED");
+    held.answer(8, [record({ Port: 2 })]);
+    assert.equal((await others.read()).type, "reset");
+    assert.equal(one.count(), 2);
+  });
+
+  it("end their connections with the last one's close, and a second close of one counts for nothing", async () => {
+    const one = await start();
+    const other = one.another();
+    const [mine, others] = [one.watch(), other.watch()];
+    const first = [mine.read(), others.read()];
+    (await one.asked()).answer(7, [record()]);
+    const [{ epoch }] = (await Promise.all(first)) as [RegistryUpdate, RegistryUpdate];
+    const held = await one.asked();
+    await one.registry.close();
+    await one.registry.close();
+    await turns(20);
+    assert.equal(held.isOver(), false);
+    await other.registry.close();
+    await rejects(others.read(), "CLOSED");
+    while (!held.isOver()) await turns(1);
+    const next = one.another().watch().read();
+    const anew = await one.asked();
+    assert.equal(anew.path, "/v1/health/service/orders");
+    anew.answer(7, [record()]);
+    assert.notEqual((await next).epoch, epoch);
+  });
+
+  it("all hear of a query that fails, and begin one new one", async () => {
+    const one = await start();
+    const all = [one, one.another()];
+    const readings = all.map(({ watch }) => watch().read());
+    reset((await one.asked()).response);
+    for (const reading of readings) await rejects(reading, "UNAVAILABLE");
+    const anew = all.map(({ watch }) => watch().read());
+    (await one.asked()).answer(7, [record()]);
+    await Promise.all(anew);
+    await one.asked();
+    await turns(20);
+    assert.equal(one.count(), 3);
+  });
+
+  it("know each other's positions", async () => {
+    const one = await start();
+    const listing = one.list();
+    (await one.asked()).answer(7, [record()]);
+    const { position } = (await listing) as RegistryUpdate & { type: "reset" };
+    const again = one.another().list(position);
+    (await one.asked()).answer(7, [record()]);
+    assert.deepEqual(await again, { type: "current", position });
+  });
+});
+
+describe("the history of a Consul", () => {
+  it("is not told backwards to whoever listed while the query was about to ask again", async () => {
+    const { watch, list, asked } = await start();
+    const { read } = watch();
+    const first = read();
+    (await asked()).answer(7, [record()]);
+    await first;
+    const held = await asked();
+    const listing = list();
+    (await asked()).answer(8, [record({ Port: 2 })]);
+    const { position } = (await listing) as RegistryUpdate & { type: "reset" };
+    const late = watch("orders", position);
+    assert.deepEqual(await late.read(), { type: "current", position });
+    held.answer(9, [record({ Port: 3 })]);
+    const update = await late.read();
+    assert.equal(update.type === "reset" && update.instances[0]?.port, 3);
+  });
+
+  it("begins anew once, though several services notice", async () => {
+    const { list, asked } = await start();
+    const told = async (index: number) => {
+      const services = ["orders", "carts", "users"];
+      const listings = services.map((service) => list(undefined, service));
+      for (const _ of services) (await asked()).answer(index, [record()]);
+      return new Set((await Promise.all(listings)).map(({ epoch }) => epoch));
+    };
+    const before = await told(5_000);
+    const after = await told(13);
+    assert.equal(after.size, 1);
+    assert.notDeepEqual(after, before);
+  });
+
+  it("has no positions where the index stands at 1, under whatever contents", async () => {
+    const { watch, list, asked, clock } = await start();
+    const { read } = watch();
+    const first = read();
+    (await asked()).answer(0, [record()]);
+    await first;
+    (await asked()).answer(0, [record({ Port: 2 })]);
+    const second = await read();
+    assert.equal(second.type === "reset" && second.instances[0]?.port, 2);
+    await clock.advance(200);
+    await asked();
+    const listing = list(second.type === "reset" ? second.position : "");
+    (await asked()).answer(0, [record({ Port: 3 })]);
+    assert.equal((await listing).type, "reset");
   });
 });
 
@@ -260,17 +406,35 @@ async function start(options: Omit<ConsulOptions, "url" | "clock"> = {}) {
   });
   opened.push(backend);
   const clock = new ManualClock();
-  const registry = consul({ url: `http://127.0.0.1:${backend.port}`, clock, ...options });
-  opened.push(registry);
   const halt = haltSignal();
   opened.push({ close: async () => halt.abort() });
   const { signal } = halt;
+  const another = (different: ConsulOptions = {}) => {
+    const registry = consul({ url: `http://127.0.0.1:${backend.port}`, clock, ...options, ...different });
+    opened.push(registry);
+    return readsOf(registry, signal);
+  };
   return {
-    registry,
+    ...another(),
+    another,
     clock,
     signal,
     count: () => backend.requests.length,
-    list: () => registry.list("orders", { signal }),
+    asked: async (): Promise<Asked> => {
+      while (waiting.length === 0) {
+        await new Promise<void>((resolve) => {
+          arrived = resolve;
+        });
+      }
+      return waiting.shift() as Asked;
+    },
+  };
+}
+
+function readsOf(registry: Registry, signal: AbortSignal) {
+  return {
+    registry,
+    list: (since?: string, service = "orders") => registry.list(service, { since, signal }),
     watch: (service = "orders", since?: string, own = signal) => {
       const updates = registry.watch?.(service, { since, signal: own })[Symbol.asyncIterator]();
       const read = async (): Promise<RegistryUpdate> => (await updates?.next())?.value;
@@ -281,14 +445,6 @@ async function start(options: Omit<ConsulOptions, "url" | "clock"> = {}) {
           return reading;
         },
       };
-    },
-    asked: async (): Promise<Asked> => {
-      while (waiting.length === 0) {
-        await new Promise<void>((resolve) => {
-          arrived = resolve;
-        });
-      }
-      return waiting.shift() as Asked;
     },
   };
 }

@@ -110,6 +110,28 @@ describe.skipIf(missing)("a real Consul", () => {
     );
   });
 
+  it("is asked once per service by all that have the same URL in one process, and no more while nothing changes", async () => {
+    const proxy = keep(await startFaultProxy(url()));
+    const registry = proxy.url.replace("http:", "consul:");
+    const names = ["joint-1", "joint-2", "joint-3"];
+    for (const name of names) await put("agent/service/register", { Name: name, Port: 80 });
+    const resolvers = [keep(createResolver({ registry })), keep(createResolver({ registry }))];
+    const value = keep(consul({ url: proxy.url }));
+    resolvers.push(keep(createResolver({ registry: value })));
+    await Promise.all(resolvers.flatMap((resolver) => names.map((name) => resolver.service(name).ready())));
+    const waits = () => proxy.requests.filter((each) => each.includes("index="));
+    while (waits().length < names.length) await systemClock.sleep(10);
+    await systemClock.sleep(1_000);
+    assert.equal(waits().length, names.length);
+    await resolvers[0]?.close();
+    await put("agent/service/register", { Name: "joint-1", Port: 81 });
+    for (const resolver of resolvers.slice(1)) {
+      while (resolver.service("joint-1").instances()[0]?.port !== 81) await systemClock.sleep(5);
+    }
+    await systemClock.sleep(200);
+    assert.equal(waits().length, names.length + 1);
+  });
+
   it("says what is wrong with a datacenter that does not exist", async () => {
     const registry = keep(consul({ url: url(), datacenter: "nowhere" }));
     await rejects(registry.list("orders", { signal }), "REJECTED", /No path to datacenter.*does that datacenter exist/);
