@@ -65,14 +65,12 @@ const EXPLANATIONS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   [/with 30\d/, "PROTOCOL", "is that the HTTP port of a Consul agent? Redirects are not followed"],
 ];
 
-async function explained(asked: Promise<HttpResponse>): Promise<HttpResponse> {
-  try {
-    return await asked;
-  } catch (error) {
+function explained(asked: Promise<HttpResponse>): Promise<HttpResponse> {
+  return asked.catch((error: unknown) => {
     const found = DiscoveryError.is(error) && EXPLANATIONS.find(([pattern]) => pattern.test(error.message));
     if (!found) throw error;
     const [, code, advice] = found;
     const { message, cause, retryAfterMs } = error;
     throw new DiscoveryError(code, `${message.replace(/ \([A-Z_]+\)$/, "")}; ${advice}`, { cause, retryAfterMs });
-  }
+  });
 }

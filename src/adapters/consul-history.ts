@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { ServiceInstance } from "../model/instance.js";
-import { difference, type Position, type RegistryUpdate } from "../model/update.js";
+import { type Position, type RegistryUpdate, sameInstances } from "../model/update.js";
 import { Recent } from "../registry/recent.js";
 
 /** Services whose last answer is remembered, to tell what is new: as many as a registry may hold. */
@@ -75,5 +75,5 @@ export class ConsulHistory {
 /** Whether an answer can come after one that was there before it was asked for. */
 function follows(before: Answer, { index, instances }: Told): boolean {
   if (index !== before.index) return index > before.index;
-  return index === 1n || difference(before.instances, instances) === undefined;
+  return index === 1n || sameInstances(before.instances, instances);
 }

@@ -108,18 +108,19 @@ function instanceFrom(service: string, { Node: node, Service: record, Checks: ch
   const life = lifeOf(record);
   const weight = status === "unstable" ? record.Weights?.Warning : record.Weights?.Passing;
   if (life === undefined) {
+    const tags = foreignTags(record.Tags);
     return defineInstance({
       service,
       host,
       port,
       status,
       id: `${String(node.Node)}/${String(record.ID)}`, // an id is unique on its node only
-      protocol: foreignProtocol(meta, foreignTags(record.Tags)),
+      protocol: foreignProtocol(meta, tags),
       weight: Math.min(MAX_WEIGHT, Number(weight ?? 1)),
       zone: foreignLabel(meta["zone"]),
       version: foreignLabel(meta["version"]),
-      tags: foreignTags(record.Tags),
-      metadata: foreignMetadata(meta),
+      tags,
+      metadata: record.Meta ? foreignMetadata(meta) : undefined,
       incarnation: Number(record.CreateIndex ?? 0),
     });
   }
@@ -154,7 +155,8 @@ function statusOf(checks: unknown): InstanceStatus {
 }
 
 function isMaintenance(checkId: unknown): boolean {
-  return typeof checkId === "string" && /^_(service|node)_maintenance/.test(checkId);
+  if (typeof checkId !== "string") return false;
+  return checkId.startsWith("_service_maintenance") || checkId.startsWith("_node_maintenance");
 }
 
 /** An instance that moved to another Consul agent is listed twice until its old record expires. */

@@ -1,6 +1,6 @@
 import { DiscoveryError } from "../model/errors.js";
-import { difference, type Position, type RegistryUpdate } from "../model/update.js";
-import { type Clock, turn } from "../runtime/clock.js";
+import { type Position, type RegistryUpdate, sameInstances } from "../model/update.js";
+import { type Cancel, type Clock, turn } from "../runtime/clock.js";
 import { haltSignal, linked } from "../runtime/deadline.js";
 import { ConsulClient, type ConsulTarget } from "./consul-client.js";
 import { type Answer, ConsulHistory } from "./consul-history.js";
@@ -96,35 +96,38 @@ export class ConsulWatch {
   async #follow(query: Query): Promise<void> {
     const pace = new Pace();
     let index: bigint | undefined; // none: answer at once
+    let cancel: Cancel = () => {};
     try {
       for (let told = true; ; ) {
         const pauseMs = pace.pause(this.#clock.now(), told ? STORM_GAP_MS : SPURIOUS_GAP_MS);
         if (pauseMs > 0) await this.#clock.sleep(pauseMs, query.halt.signal);
+        cancel = this.#limit(query);
         const answer = await this.#ask(query, index);
         told = deliver(query, answer);
-        await turn(); // readers first: to ask again takes as long as all they do with the answer
+        await turn(); // readers first: all that is left takes as long as what they do with the answer
+        cancel();
         index = answer.rewound ? undefined : answer.index;
       }
     } catch (error) {
+      cancel();
       for (const reader of query.readers) reader.fail(error);
       this.#end(query);
     }
   }
 
-  async #ask({ service, halt }: Query, index: bigint | undefined): Promise<Answer> {
+  /** Ends a query that is not answered in time. */
+  #limit({ service, halt }: Query): Cancel {
     const limitMs = deadlineOf(this.#waitMs);
-    const cancel = this.#clock.schedule(limitMs, () => {
-      const what = `blocking query of ${this.#name} for ${service}`;
+    const what = `blocking query of ${this.#name} for ${service}`;
+    return this.#clock.schedule(limitMs, () => {
       halt.abort(new DiscoveryError("TIMEOUT", `No answer within ${limitMs} ms: ${what}`));
     });
-    try {
-      if (index === undefined) return await this.#begins.read(service, { signal: halt.signal });
-      const share = Math.min(1, WAITING_CONNECTIONS / this.#queries.size); // more than that take turns, each for less long
-      const wait = `${Math.round(this.#waitMs * share)}ms`;
-      return await this.#waits.read(service, { index, wait, signal: halt.signal });
-    } finally {
-      cancel();
-    }
+  }
+
+  #ask({ service, halt: { signal } }: Query, index: bigint | undefined): Promise<Answer> {
+    if (index === undefined) return this.#begins.read(service, { signal });
+    const share = Math.min(1, WAITING_CONNECTIONS / this.#queries.size); // more than that take turns, each for less long
+    return this.#waits.read(service, { index, wait: `${Math.round(this.#waitMs * share)}ms`, signal });
   }
 }
 
@@ -149,7 +152,7 @@ function deliver(query: Query, answer: Answer): boolean {
 }
 
 function saysOtherwise(before: Answer, after: Answer): boolean {
-  return before.update.type !== after.update.type || difference(before.instances, after.instances) !== undefined;
+  return before.update.type !== after.update.type || !sameInstances(before.instances, after.instances);
 }
 
 /** A bucket of two tokens. */

@@ -231,7 +231,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
 
   #published(before: Snapshot, update: RegistryUpdate): void {
     const { snapshot } = this;
-    if (snapshot.state === "known") this.#settings.becameKnown();
+    if (snapshot.state === "known" && before.state !== "known") this.#settings.becameKnown();
     this.#rotation.setInstances(snapshot.instances, this.#list.suspects);
     for (const told of this.#watchers) told();
     this.#voice.published(before, snapshot, update);

@@ -129,6 +129,11 @@ export function inOrder(known: ReadonlyMap<string, ServiceInstance>): readonly S
   return Object.freeze([...known.values()].sort(byId));
 }
 
+/** Whether two lists in the order of their ids say the same: ends at the first difference, and makes none. */
+export function sameInstances(a: readonly ServiceInstance[], b: readonly ServiceInstance[]): boolean {
+  return a.length === b.length && a.every((instance, index) => sameInstance(instance, b[index] as ServiceInstance));
+}
+
 /** What differs between two lists in the order of their ids; undefined if nothing does. */
 export function difference(
   before: readonly ServiceInstance[],

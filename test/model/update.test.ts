@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { describe, it } from "vitest";
 import { DiscoveryError, defineInstance, type ServiceInstance } from "../../src/index.js";
-import { applyUpdate, difference, inOrder } from "../../src/model/update.js";
+import { applyUpdate, difference, inOrder, sameInstances } from "../../src/model/update.js";
 import { fromEvent, fromWire, toEvent, toWire } from "../../src/wire/json.js";
 
 const lists = fc.uniqueArray(fc.tuple(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 0, max: 3 })), {
@@ -33,6 +33,17 @@ describe("difference", () => {
         const applied = applyUpdate(known, { type: "reset", instances: ordered(to) });
         assert.equal(applied === undefined, difference(ordered(from), ordered(to)) === undefined);
         assert.deepEqual(inOrder(known).map(told), ordered(to).map(told));
+      }),
+    );
+  });
+});
+
+describe("sameInstances", () => {
+  it("says whether there is a difference", () => {
+    fc.assert(
+      fc.property(lists, lists, fc.boolean(), (from, other, alike) => {
+        const [before, after] = [ordered(from), ordered(alike ? from : other)];
+        assert.equal(sameInstances(before, after), difference(before, after) === undefined);
       }),
     );
   });
