@@ -4,6 +4,7 @@ import { type Cancel, type Clock, turn } from "../runtime/clock.js";
 import { haltSignal, linked } from "../runtime/deadline.js";
 import { ConsulClient, type ConsulTarget } from "./consul-client.js";
 import { type Answer, ConsulHistory } from "./consul-history.js";
+import { Pace, Refusals } from "./consul-pace.js";
 import { ConsulReads } from "./consul-reads.js";
 import { Reader, toldTo } from "./watch-reader.js";
 
@@ -11,12 +12,11 @@ import { Reader, toldTo } from "./watch-reader.js";
 const WAITING_CONNECTIONS = 128;
 /** And so many for those that begin a watch, which are answered at once: they must not stand behind the others. */
 const BEGINNING_CONNECTIONS = 8;
-/** Two queries may begin at once; beyond, so long apart, in milliseconds: a storm of changes costs five reads a second. */
-const STORM_GAP_MS = 200;
-/** The same after an answer that told nothing new: two a second (consul-template's limiter, Consul's own advice). */
-const SPURIOUS_GAP_MS = 500;
 /** What an answer may take beyond the wait and Consul's jitter, in milliseconds, before the query counts as dead. */
 const MARGIN_MS = 3_000;
+
+/** A query that fails sooner than this, in milliseconds, was not let wait. */
+const REFUSED_MS = 1_000;
 
 /** After that long without a word a blocking query is dead: Consul adds up to a sixteenth to the wait. */
 export function deadlineOf(waitMs: number): number {
@@ -34,6 +34,7 @@ export class ConsulWatch {
   readonly #begins: ConsulReads;
   readonly #waits: ConsulReads;
   readonly #queries = new Map<string, Query>();
+  readonly #refusals = new Refusals();
 
   constructor(target: ConsulTarget, clock: Clock, waitMs: number) {
     const begins = new ConsulClient(target, BEGINNING_CONNECTIONS);
@@ -94,15 +95,19 @@ export class ConsulWatch {
 
   /** Asks again and again, until nobody listens any more or an answer fails. */
   async #follow(query: Query): Promise<void> {
+    const { service, halt } = query;
     const pace = new Pace();
     let index: bigint | undefined; // none: answer at once
+    let askedAt = this.#clock.now();
     let cancel: Cancel = () => {};
     try {
-      for (let told = true; ; ) {
-        const pauseMs = pace.pause(this.#clock.now(), told ? STORM_GAP_MS : SPURIOUS_GAP_MS);
-        if (pauseMs > 0) await this.#clock.sleep(pauseMs, query.halt.signal);
+      let pauseMs = Math.max(this.#refusals.pause(service, askedAt), pace.pause(askedAt, true));
+      for (let told = true; ; pauseMs = pace.pause(this.#clock.now(), told)) {
+        if (pauseMs > 0) await this.#clock.sleep(pauseMs, halt.signal);
         cancel = this.#limit(query);
+        askedAt = this.#clock.now();
         const answer = await this.#ask(query, index);
+        if (index !== undefined) this.#refusals.end(service, askedAt);
         told = deliver(query, answer);
         await turn(); // readers first: all that is left takes as long as what they do with the answer
         cancel();
@@ -110,6 +115,9 @@ export class ConsulWatch {
       }
     } catch (error) {
       cancel();
+      const now = this.#clock.now();
+      const isRefused = index !== undefined && !halt.signal.aborted && now - askedAt < REFUSED_MS;
+      if (isRefused) this.#refusals.add(service, now);
       for (const reader of query.readers) reader.fail(error);
       this.#end(query);
     }
@@ -153,16 +161,4 @@ function deliver(query: Query, answer: Answer): boolean {
 
 function saysOtherwise(before: Answer, after: Answer): boolean {
   return before.update.type !== after.update.type || !sameInstances(before.instances, after.instances);
-}
-
-/** A bucket of two tokens. */
-class Pace {
-  #due = Number.NEGATIVE_INFINITY;
-
-  /** How long to wait now, in milliseconds, where `gapMs` is the time a token takes. */
-  pause(now: number, gapMs: number): number {
-    const due = Math.max(this.#due, now - gapMs);
-    this.#due = due + gapMs;
-    return Math.max(0, due - now);
-  }
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, describe, it } from "vitest";
 import { type ConsulOptions, consul } from "../../src/adapters/consul.js";
 import { DiscoveryError, type ErrorCode } from "../../src/model/errors.js";
@@ -144,6 +144,42 @@ describe("a watch of consul()", () => {
       begun++;
     }
     for (const path of held) assert.match(path, /wait=15000ms$/);
+  });
+
+  it("begins later each time while Consul answers but will not let it wait, and soon again once it was let", async () => {
+    const { watch, asked, clock, count } = await start();
+    const begun = async (pauseMs: number) => {
+      const { read } = watch();
+      const [first, second] = [read(), read()];
+      const before = count();
+      await turns(20);
+      if (pauseMs > 0) {
+        await clock.advance(pauseMs - 1);
+        await turns(20);
+        assert.equal(count(), before);
+        await clock.advance(1);
+      }
+      (await asked()).answer(7, [record()]);
+      await first;
+      return { held: await asked(), second };
+    };
+    for (const [pauseMs, refuse] of [
+      [0, tooMany],
+      [500, reset],
+      [800, tooMany],
+    ] as const) {
+      const { held, second } = await begun(pauseMs);
+      refuse(held.response);
+      await assert.rejects(second);
+    }
+    const { held, second } = await begun(1_280);
+    held.answer(8, [record({ Port: 2 })]);
+    await second;
+    const third = watch().read();
+    await third;
+    tooMany((await asked()).response);
+    await turns(20);
+    await begun(500);
   });
 
   it("fails with all its watchers, on a reset connection and a 429 alike", async () => {
@@ -361,6 +397,27 @@ describe("consul()", () => {
     assert.ok(most > 1 && most <= 16, `${most} at once`);
   });
 
+  it("shows its token in a header, and names its datacenter wherever services are read, waiting or not", async () => {
+    const { registry, watch, list, asked, signal } = await start({ token: "secret", datacenter: "eu" });
+    void list();
+    const listed = await asked();
+    listed.answer(7, [record()]);
+    watch().read();
+    const begun = await asked();
+    begun.answer(7, [record()]);
+    const held = await asked();
+    void registry.services?.({ signal }).catch(() => {});
+    const named = await asked();
+    void registry.renew([{ lease: leaseOf(3_000) }], { signal }).catch(() => {});
+    const beat = await asked();
+    for (const { path } of [listed, begun, held, named]) assert.match(path, /[?&]dc=eu/);
+    assert.doesNotMatch(beat.path, /dc=/);
+    for (const { path, headers } of [listed, begun, held, named, beat]) {
+      assert.equal(headers["x-consul-token"], "secret");
+      assert.doesNotMatch(path, /secret/);
+    }
+  });
+
   it("does not follow a redirect, which would take the token elsewhere", async () => {
     const { list, asked, count } = await start({ token: "secret" });
     const listing = list();
@@ -391,6 +448,7 @@ describe("consul()", () => {
 
 interface Asked {
   readonly path: string;
+  readonly headers: IncomingHttpHeaders;
   readonly response: ServerResponse;
   answer(index: number | undefined, records: readonly unknown[]): void;
   isOver(): boolean;
@@ -449,9 +507,10 @@ function readsOf(registry: Registry, signal: AbortSignal) {
   };
 }
 
-function askedBy({ url = "" }: IncomingMessage, response: ServerResponse): Asked {
+function askedBy({ url = "", headers }: IncomingMessage, response: ServerResponse): Asked {
   return {
     path: url,
+    headers,
     response,
     answer: (index, records) => {
       response.writeHead(200, index === undefined ? {} : { "x-consul-index": String(index) });
