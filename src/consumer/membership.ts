@@ -1,16 +1,7 @@
 import type { ServiceInstance } from "../model/instance.js";
 import { applyUpdate, type Position, type RegistryUpdate, type Removal } from "../model/update.js";
-import {
-  type Doubt,
-  type Evidence,
-  isDecision,
-  isMassLoss,
-  isOver,
-  isUsable,
-  type MassLossOptions,
-  newDoubt,
-  renewDoubt,
-} from "./doubt.js";
+import { type Doubt, type Evidence, isDecision, isMassLoss, isUsable, type MassLossOptions } from "./doubt.js";
+import { Doubts } from "./doubts.js";
 
 /** What an update did. */
 export interface MembershipChange {
@@ -43,19 +34,26 @@ const GAP: MembershipChange = { changed: false, gap: true };
  * no doubt ends of whom it forgot; of whom it listed in this life of its own, and then no more, doubts end as ever.
  */
 export class Membership {
-  readonly doubted = new Map<string, Doubt>();
   position: Position | undefined;
   epoch: string | undefined;
   warming = false;
   state: "known" | "absent" | "unknown" = "unknown";
-  /** How many losses were ever doubted. */
-  suspected = 0;
+  readonly #doubts = new Doubts();
   readonly #told = new Map<string, ServiceInstance>();
   readonly #massLoss: MassLossOptions | undefined;
 
   /** @param massLoss undefined: only a registry that forgot is doubted */
   constructor(massLoss: MassLossOptions | undefined) {
     this.#massLoss = massLoss;
+  }
+
+  get doubted(): ReadonlyMap<string, Doubt> {
+    return this.#doubts.all;
+  }
+
+  /** How many losses were ever doubted. */
+  get suspected(): number {
+    return this.#doubts.begun;
   }
 
   /** All instances: those the registry tells of, and those it does not but who are kept. */
@@ -68,8 +66,7 @@ export class Membership {
 
   /** The doubts that can end now: all, but of those whom a registry forgot only once it has warmed up. */
   get open(): ReadonlyMap<string, Doubt> {
-    if (!this.warming || this.doubted.size === 0) return this.doubted;
-    return new Map([...this.doubted].filter(([, { forgot }]) => !forgot));
+    return this.#doubts.open(this.warming);
   }
 
   /** Takes in one update. `now` is monotonic. */
@@ -97,36 +94,26 @@ export class Membership {
   settled(now: number): MembershipChange {
     if (!this.warming) return NOTHING;
     this.warming = false;
-    this.#doubtAnew(now);
+    this.#doubts.renewForgotten(now); // now that it is warm, everyone it forgot gets a whole ttl
     return CHANGED;
   }
 
   /** The registry was asked for the list, and answered: who has been doubted for a while is doubted by that answer too. */
   confirm(now: number): MembershipChange {
     if (!this.#massLoss) return NOTHING;
-    for (const doubt of this.open.values()) doubt.confirmed ||= now - doubt.since >= this.#massLoss.confirmMs;
+    this.#doubts.confirm(this.warming, this.#massLoss.confirmMs, now);
     return this.settle(now);
   }
 
   /** Takes in what a probe found. */
   found(id: string, evidence: Evidence, now: number): MembershipChange {
-    const doubt = this.doubted.get(id);
-    if (!doubt) return NOTHING;
-    doubt.evidence = evidence;
-    return this.settle(now);
+    return this.#doubts.found(id, evidence) ? this.settle(now) : NOTHING;
   }
 
   /** Lets those go whose doubt is over. */
   settle(now: number): MembershipChange {
-    const { open } = this;
-    if (open.size === 0) return NOTHING;
-    const othersListed = this.#anybodyListed();
-    let changed = false;
-    for (const [id, doubt] of open) {
-      if (isOver(doubt, now, othersListed)) changed = this.doubted.delete(id) || changed;
-      else if (now >= doubt.until) renewDoubt(doubt, now); // it lives, and there is nobody else
-    }
-    return changed ? CHANGED : NOTHING;
+    if (this.doubted.size === 0) return NOTHING;
+    return this.#doubts.settle(this.warming, this.#anybodyListed(), now) ? CHANGED : NOTHING;
   }
 
   #reset(update: RegistryUpdate & { type: "reset" }, now: number): MembershipChange {
@@ -136,7 +123,7 @@ export class Membership {
     const listed = new Map(update.instances.map((instance) => [instance.id, instance]));
     const lost = [...this.#told.values()].filter((held) => isLost(held, listed.get(held.id)));
     const doubted = this.#doubt(lost, { kept: began || (!first && warming), forgot: began }, now);
-    const back = this.#believe(update.instances);
+    const back = this.#doubts.believe(update.instances);
     const differs = applyUpdate(this.#told, update) !== undefined;
     const warmed = this.#hears(update.epoch, update.position, warming, now);
     this.state = "known";
@@ -151,9 +138,9 @@ export class Membership {
     this.epoch = update.epoch ?? this.epoch;
     const lost = [...this.#unexplained(update.removed), ...this.#failedNow(update.upserted)];
     const doubted = this.#doubt(lost, OBSERVED, now);
-    let back = this.#believe(update.upserted);
+    let back = this.#doubts.believe(update.upserted);
     for (const { id, reason } of update.removed) {
-      if (isDecision(reason) && this.doubted.delete(id)) back = true;
+      if (isDecision(reason) && this.#doubts.all.delete(id)) back = true;
     }
     const differs = applyUpdate(this.#told, update) !== undefined;
     return this.settle(now).changed || differs || doubted || back ? CHANGED : NOTHING;
@@ -180,8 +167,8 @@ export class Membership {
     this.epoch = epoch;
     this.position = position;
     this.warming = warming;
-    if (began) for (const doubt of this.doubted.values()) doubt.forgot = true; // whoever saw them go is no more
-    if (warming || wasWarming || began) this.#doubtAnew(now);
+    if (began) this.#doubts.forget();
+    if (warming || wasWarming || began) this.#doubts.renewForgotten(now);
     return warming !== wasWarming || another; // which is news, even if nobody is listed
   }
 
@@ -194,11 +181,7 @@ export class Membership {
   #doubt(lost: readonly ServiceInstance[], { kept, forgot }: Loss, now: number): boolean {
     const missed = kept ? lost.filter(({ status }) => status !== "draining") : lost.filter(isUsable);
     if (missed.length === 0 || !(kept || this.#isMassLoss(missed.length))) return false;
-    for (const instance of missed) {
-      if (this.doubted.has(instance.id)) continue;
-      this.doubted.set(instance.id, newDoubt(instance, forgot, now));
-      this.suspected++;
-    }
+    for (const instance of missed) this.#doubts.begin(instance, forgot, now);
     return true;
   }
 
@@ -207,14 +190,6 @@ export class Membership {
     let usable = 0;
     for (const instance of this.#told.values()) if (isUsable(instance)) usable++;
     return isMassLoss(usable, lost, this.#massLoss);
-  }
-
-  /** Whoever is listed as alive is doubted no more. */
-  #believe(instances: readonly ServiceInstance[]): boolean {
-    let back = false;
-    if (this.doubted.size === 0) return back;
-    for (const { id, status } of instances) if (status !== "failed") back = this.doubted.delete(id) || back;
-    return back;
   }
 
   #unexplained(removed: readonly Removal[]): ServiceInstance[] {
@@ -231,11 +206,6 @@ export class Membership {
   #anybodyListed(): boolean {
     for (const instance of this.#told.values()) if (isUsable(instance)) return true;
     return false;
-  }
-
-  /** While the registry warms up, and once more when it is warm, everyone it forgot gets a whole ttl. */
-  #doubtAnew(now: number): void {
-    for (const doubt of this.doubted.values()) if (doubt.forgot) renewDoubt(doubt, now);
   }
 }
 

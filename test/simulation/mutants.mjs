@@ -204,7 +204,7 @@ export const MUTANTS = [
   },
   {
     name: "what a young registry saw go is frozen too",
-    file: "consumer/membership.js",
+    file: "consumer/doubts.js",
     find: "filter(([, { forgot }]) => !forgot)",
     replace: "filter(() => false)",
     why: "whoever dies in the first minute of a registry is called for a minute (C-3)",
