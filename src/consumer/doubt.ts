@@ -35,15 +35,21 @@ export interface Doubt {
   confirmed: boolean;
   /** The registry does not name it because it began anew, not because it saw it go: while it warms up that proves nothing. */
   forgot: boolean;
+  /** The registry was out of reach before: its lease may have ended because nobody could renew it. */
+  readonly lapsed: boolean;
 }
 
-export function newDoubt(instance: ServiceInstance, forgot: boolean, now: number): Doubt {
-  return { instance, since: now, until: now + patience(instance), evidence: undefined, confirmed: false, forgot };
+/** Why a loss is doubted, as far as that matters later. */
+export type Ground = Pick<Doubt, "forgot" | "lapsed">;
+
+export function newDoubt(instance: ServiceInstance, { forgot, lapsed }: Ground, now: number): Doubt {
+  const until = now + patience(instance);
+  return { instance, since: now, until, evidence: undefined, confirmed: false, forgot, lapsed };
 }
 
 /** Begins the doubt anew: what was found out before no longer counts. */
 export function renewDoubt(doubt: Doubt, now: number): void {
-  Object.assign(doubt, newDoubt(doubt.instance, doubt.forgot, now));
+  Object.assign(doubt, newDoubt(doubt.instance, doubt, now));
 }
 
 /**
@@ -66,13 +72,23 @@ export function isMassLoss(usable: number, lost: number, { share, least }: MassL
 
 /**
  * Whether a doubt is over and its instance goes: nobody listens there and the registry has repeated itself; or its time
- * is up. Then only one thing keeps it: it accepts connections, and the registry names nobody else who could be called.
+ * is up. Then only one thing keeps it: it accepts connections, and the registry names nobody else who could be called, or
+ * is itself away.
  */
 export function isOver(doubt: Doubt, now: number, othersListed: boolean): boolean {
   if (doubt.evidence === "refused" && doubt.confirmed) return true;
   return now >= doubt.until && (othersListed || doubt.evidence !== "alive");
 }
 
-function patience({ ttlMs }: ServiceInstance): number {
+/**
+ * Whether it is called as before: nothing speaks against it but a registry that could not be reached. That is no reason
+ * to send all its calls to whoever got through to the registry first.
+ */
+export function isSpared({ lapsed, evidence }: Doubt): boolean {
+  return lapsed && (evidence === undefined || evidence === "alive");
+}
+
+/** How long whoever cannot be heard is waited for, in milliseconds. */
+export function patience({ ttlMs }: ServiceInstance): number {
   return ttlMs ?? PATIENCE_MS;
 }

@@ -1,5 +1,5 @@
 import type { ServiceInstance } from "../model/instance.js";
-import { type Doubt, type Evidence, isOver, newDoubt, renewDoubt } from "./doubt.js";
+import { type Doubt, type Evidence, type Ground, isOver, isSpared, newDoubt, renewDoubt } from "./doubt.js";
 
 /** Those of a service who are kept against the registry's word, and what was found out of each. */
 export class Doubts {
@@ -7,9 +7,9 @@ export class Doubts {
   /** How many were ever begun. */
   begun = 0;
 
-  begin(instance: ServiceInstance, forgot: boolean, now: number): void {
+  begin(instance: ServiceInstance, ground: Ground, now: number): void {
     if (this.all.has(instance.id)) return;
-    this.all.set(instance.id, newDoubt(instance, forgot, now));
+    this.all.set(instance.id, newDoubt(instance, ground, now));
     this.begun++;
   }
 
@@ -27,11 +27,13 @@ export class Doubts {
     return back;
   }
 
-  /** Takes in what a probe found. False if nobody doubts that instance. */
+  /** Takes in what a probe found. True if the instance ranks otherwise now. */
   found(id: string, evidence: Evidence): boolean {
     const doubt = this.all.get(id);
-    if (doubt) doubt.evidence = evidence;
-    return doubt !== undefined;
+    if (!doubt) return false;
+    const wasSpared = isSpared(doubt);
+    doubt.evidence = evidence;
+    return isSpared(doubt) !== wasSpared;
   }
 
   /** The registry was asked and said nothing else: that counts against whoever has been doubted for a while. */
@@ -44,7 +46,7 @@ export class Doubts {
     let gone = false;
     for (const [id, doubt] of this.open(warming)) {
       if (isOver(doubt, now, othersListed)) gone = this.all.delete(id) || gone;
-      else if (now >= doubt.until) renewDoubt(doubt, now); // it lives, and there is nobody else
+      else if (now >= doubt.until) renewDoubt(doubt, now); // it lives, and nothing better is known
     }
     return gone;
   }

@@ -86,9 +86,9 @@ export class LiveList {
     return this.#lastError;
   }
 
-  /** Those who rank below the listed: not whom a registry that warms up has forgotten, for that may be anybody. */
+  /** Those who rank below the listed: not all whom the snapshot names in doubt. */
   get suspects(): ReadonlyMap<string, unknown> {
-    return this.#membership.open;
+    return this.#membership.below;
   }
 
   /** Begins to keep the list up to date; it must not be running. */

@@ -1,7 +1,18 @@
 import type { ServiceInstance } from "../model/instance.js";
-import { applyUpdate, type Position, type RegistryUpdate, type Removal } from "../model/update.js";
-import { type Doubt, type Evidence, isDecision, isMassLoss, isUsable, type MassLossOptions } from "./doubt.js";
+import { applyUpdate, type Position, type RegistryUpdate } from "../model/update.js";
+import {
+  type Doubt,
+  type Evidence,
+  isDecision,
+  isMassLoss,
+  isSpared,
+  isUsable,
+  type MassLossOptions,
+  patience,
+} from "./doubt.js";
 import { Doubts } from "./doubts.js";
+import { lostBy, usableOf } from "./losses.js";
+import { Reach } from "./reach.js";
 
 /** What an update did. */
 export interface MembershipChange {
@@ -39,6 +50,7 @@ export class Membership {
   warming = false;
   state: "known" | "absent" | "unknown" = "unknown";
   readonly #doubts = new Doubts();
+  readonly #reach = new Reach();
   readonly #told = new Map<string, ServiceInstance>();
   readonly #massLoss: MassLossOptions | undefined;
 
@@ -69,8 +81,26 @@ export class Membership {
     return this.#doubts.open(this.warming);
   }
 
+  /** Those who rank below the listed: not who lost its lease in an outage, perhaps, while fewer are listed than before it. */
+  get below(): ReadonlyMap<string, Doubt> {
+    const { open } = this;
+    if (open.size === 0 || usableOf(this.#told) >= this.#reach.before) return open;
+    return new Map([...open].filter(([, doubt]) => !isSpared(doubt)));
+  }
+
+  /** From now on the registry is asked. */
+  begin(now: number): void {
+    this.#reach.begin(now);
+  }
+
+  /** The registry was asked, and could not be heard. */
+  missed(): void {
+    this.#reach.missed();
+  }
+
   /** Takes in one update. `now` is monotonic. */
   apply(update: RegistryUpdate, now: number): MembershipChange {
+    this.#reach.heard(now, () => usableOf(this.known));
     switch (update.type) {
       case "reset":
         return this.#reset(update, now);
@@ -107,22 +137,22 @@ export class Membership {
 
   /** Takes in what a probe found. */
   found(id: string, evidence: Evidence, now: number): MembershipChange {
-    return this.#doubts.found(id, evidence) ? this.settle(now) : NOTHING;
+    const ranks = this.#doubts.found(id, evidence);
+    return this.settle(now).changed || ranks ? CHANGED : NOTHING;
   }
 
   /** Lets those go whose doubt is over. */
   settle(now: number): MembershipChange {
     if (this.doubted.size === 0) return NOTHING;
-    return this.#doubts.settle(this.warming, this.#anybodyListed(), now) ? CHANGED : NOTHING;
+    const othersListed = !this.#reach.isAway && usableOf(this.#told) > 0; // one that is away cannot put itself right
+    return this.#doubts.settle(this.warming, othersListed, now) ? CHANGED : NOTHING;
   }
 
   #reset(update: RegistryUpdate & { type: "reset" }, now: number): MembershipChange {
     const first = this.state === "unknown";
     const warming = update.warming === true;
     const began = !first && this.#beganAnew(update.epoch, warming);
-    const listed = new Map(update.instances.map((instance) => [instance.id, instance]));
-    const lost = [...this.#told.values()].filter((held) => isLost(held, listed.get(held.id)));
-    const doubted = this.#doubt(lost, { kept: began || (!first && warming), forgot: began }, now);
+    const doubted = this.#doubt(update, { kept: began || (!first && warming), forgot: began }, now);
     const back = this.#doubts.believe(update.instances);
     const differs = applyUpdate(this.#told, update) !== undefined;
     const warmed = this.#hears(update.epoch, update.position, warming, now);
@@ -136,8 +166,7 @@ export class Membership {
     this.state = "known";
     this.position = update.position;
     this.epoch = update.epoch ?? this.epoch;
-    const lost = [...this.#unexplained(update.removed), ...this.#failedNow(update.upserted)];
-    const doubted = this.#doubt(lost, OBSERVED, now);
+    const doubted = this.#doubt(update, OBSERVED, now);
     let back = this.#doubts.believe(update.upserted);
     for (const { id, reason } of update.removed) {
       if (isDecision(reason) && this.#doubts.all.delete(id)) back = true;
@@ -150,7 +179,7 @@ export class Membership {
     const before = this.state;
     const warming = update.warming === true;
     const forgot = this.#beganAnew(update.epoch, warming);
-    const doubted = this.#doubt([...this.#told.values()], { kept: true, forgot }, now);
+    const doubted = this.#doubt(update, { kept: true, forgot }, now);
     const differs = this.#told.size > 0;
     this.#told.clear();
     const warmed = this.#hears(update.epoch, undefined, warming, now);
@@ -177,39 +206,18 @@ export class Membership {
     return epoch !== this.epoch || (warming && (!this.warming || epoch === undefined));
   }
 
-  /** Those whose loss cannot be believed stay. A registry that forgot proves nothing by what it does not list. */
-  #doubt(lost: readonly ServiceInstance[], { kept, forgot }: Loss, now: number): boolean {
+  /** Those whose loss cannot be believed stay. What a registry does not list, it forgot, or nobody could tell it. */
+  #doubt(update: Parameters<typeof lostBy>[1], { kept, forgot }: Loss, now: number): boolean {
+    const lost = lostBy(this.#told, update);
     const missed = kept ? lost.filter(({ status }) => status !== "draining") : lost.filter(isUsable);
-    if (missed.length === 0 || !(kept || this.#isMassLoss(missed.length))) return false;
-    for (const instance of missed) this.#doubts.begin(instance, forgot, now);
-    return true;
+    const all = kept || (this.#massLoss && isMassLoss(usableOf(this.#told), missed.length, this.#massLoss));
+    let doubted = false;
+    for (const instance of missed) {
+      const lapsed = this.#massLoss !== undefined && this.#reach.mayHaveEnded(patience(instance), now);
+      if (!all && !lapsed) continue;
+      this.#doubts.begin(instance, { forgot, lapsed }, now);
+      doubted = true;
+    }
+    return doubted;
   }
-
-  #isMassLoss(lost: number): boolean {
-    if (!this.#massLoss) return false;
-    let usable = 0;
-    for (const instance of this.#told.values()) if (isUsable(instance)) usable++;
-    return isMassLoss(usable, lost, this.#massLoss);
-  }
-
-  #unexplained(removed: readonly Removal[]): ServiceInstance[] {
-    return removed.flatMap(({ id, reason }) => (isDecision(reason) ? [] : (this.#told.get(id) ?? [])));
-  }
-
-  #failedNow(upserted: readonly ServiceInstance[]): ServiceInstance[] {
-    return upserted.flatMap((next) => {
-      const held = this.#told.get(next.id);
-      return held && isLost(held, next) ? [held] : [];
-    });
-  }
-
-  #anybodyListed(): boolean {
-    for (const instance of this.#told.values()) if (isUsable(instance)) return true;
-    return false;
-  }
-}
-
-/** Whether somebody who could be called no longer can, as the registry tells it. */
-function isLost(held: ServiceInstance, next: ServiceInstance | undefined): boolean {
-  return next === undefined || (next.status === "failed" && held.status !== "failed");
 }

@@ -45,6 +45,8 @@ export class Refresh {
   #pulledAt = Number.NEGATIVE_INFINITY;
   #applied = 0;
   #heard = 0;
+  /** Whether the watch under way has said a word. */
+  #hasSpoken = false;
   /** Answers in a row that the name is not known. */
   #absent = 0;
 
@@ -55,7 +57,8 @@ export class Refresh {
 
   /** Ends when the signal aborts; never rejects. */
   async run(): Promise<void> {
-    const { source } = this.#options;
+    const { source, membership } = this.#options;
+    membership.begin(this.#scope.clock.now());
     const ownsItsPace = source.capabilities.watch === "poll"; // such a watch is a pull already
     await Promise.all([source.watch ? this.#keepWatching() : undefined, ownsItsPace ? undefined : this.#keepPulling()]);
   }
@@ -96,6 +99,7 @@ export class Refresh {
       if (update.type === "absent" && update.warming !== true) this.#absent++;
       if (membership.confirm(clock.now()).changed) this.#options.answered(true, update);
     } catch (error) {
+      membership.missed();
       throw this.#noted(error);
     }
   }
@@ -127,6 +131,7 @@ export class Refresh {
       try {
         await this.#watch();
       } catch (error) {
+        if (this.#hasSpoken) membership.missed(); // one that never spoke may be barred: pulls tell then whether all is away
         this.#noted(error);
       }
       failures = this.#heard > heard ? 1 : failures + 1;
@@ -139,6 +144,7 @@ export class Refresh {
   async #watch(): Promise<void> {
     const { source, service, membership } = this.#options;
     const cut = new AbortController();
+    this.#hasSpoken = false;
     const abort = (): void => cut.abort(this.#scope.signal.reason);
     this.#scope.signal.addEventListener("abort", abort, { once: true });
     let iterator: AsyncIterator<RegistryUpdate> | undefined;
@@ -150,6 +156,7 @@ export class Refresh {
       while (reading) {
         const { value: update, done } = await this.#beforeItIsQuiet(() => reading.next());
         if (done) throw new DiscoveryError("UNAVAILABLE", `The watch of ${service} ended`, { service });
+        this.#hasSpoken = true;
         const late = applied !== undefined && applied !== this.#applied && update.type !== "current";
         applied = undefined;
         if (late || this.#apply(update)) await this.#listAgain(); // late: a pull was faster than its first word

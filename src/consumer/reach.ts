@@ -1,0 +1,57 @@
+/**
+ * From this share of a ttl on, an outage may have ended the lease: who beats three times a ttl has missed one beat by
+ * then, or two, and may still pause before the next.
+ */
+const LAPSE_SHARE = 0.5;
+
+/**
+ * Whether the registry is within our reach, and whether it lately was not: it then went on, perhaps, where nobody could
+ * reach it, and leases ran out though their holders lived. All moments are monotonic.
+ *
+ * An outage lasts from the last answer before a failure to the first one after it. Silence without a failure is none:
+ * neither that of a watch with nothing to tell, nor a standstill of our own.
+ */
+export class Reach {
+  #heardAt = Number.POSITIVE_INFINITY;
+  #isAway = false;
+  #awayMs = 0;
+  #backAt = Number.NEGATIVE_INFINITY;
+  /** How many could be called when the registry was back. */
+  before = 0;
+
+  /** True from a failure to the next answer. */
+  get isAway(): boolean {
+    return this.#isAway;
+  }
+
+  /** Somebody begins to ask: whatever was missed before was missed by nobody. */
+  begin(now: number): void {
+    this.#heardAt = now;
+    this.#isAway = false;
+  }
+
+  missed(): void {
+    this.#isAway = true;
+  }
+
+  /** The registry has answered. `usable` says how many can be called by what it told until now. */
+  heard(now: number, usable: () => number): void {
+    if (this.#isAway) this.#back(now - this.#heardAt, now, usable);
+    this.#heardAt = now;
+    this.#isAway = false;
+  }
+
+  /** Whether a lease of that ttl may have ended because nobody could renew it: for one ttl after an outage. */
+  mayHaveEnded(ttlMs: number, now: number): boolean {
+    return this.#awayMs >= ttlMs * LAPSE_SHARE && now - this.#backAt < ttlMs;
+  }
+
+  /** A short outage does not put an end to what has to be said of a long one. */
+  #back(awayMs: number, now: number, usable: () => number): void {
+    const isRecent = now - this.#backAt < this.#awayMs / LAPSE_SHARE; // the longest ttl that one can have ended
+    if (isRecent && awayMs < this.#awayMs) return;
+    this.#awayMs = awayMs;
+    this.#backAt = now;
+    this.before = usable();
+  }
+}
