@@ -70,13 +70,15 @@ describe("a service whose registry is back after a minute, and lists one of thre
   });
 
   it("doubts nothing when it asked for nothing meanwhile", async () => {
-    const { resolver, clock, orders, say } = await start({ idleMs: 60_000, refreshMs: 20_000 });
+    const { clock, orders, picked, say, away } = await start({ idleMs: 60_000, refreshMs: 20_000 });
     await clock.advance(3_600_000);
     await say(snapshot(2, [3_001]));
     assert.equal(orders.instances().length, 3, "it rests");
-    await Promise.all([orders.pick(), clock.advance(1_000)]);
+    const gone = away(2_000);
+    picked();
+    await gone;
+    await say(snapshot(2, [3_001]));
     assert.equal(orders.instances().length, 1);
-    await resolver.close();
   });
 });
 

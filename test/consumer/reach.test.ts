@@ -67,7 +67,7 @@ describe("Membership, after an outage", () => {
     for (const reason of ["deregistered", "replaced", "evicted"] as const) {
       const members = returned(3);
       members.apply(observed([1], reason), 60_000);
-      assert.deepEqual([members.known.size, members.doubted.size], [2, 0], reason);
+      assert.deepEqual([members.known.size, members.suspected], [2, 0], reason);
     }
   });
 
