@@ -4,6 +4,14 @@
  */
 const LAPSE_SHARE = 0.5;
 
+/** A time in which the registry could not be heard. */
+interface Outage {
+  readonly awayMs: number;
+  readonly backAt: number;
+  /** How many could be called when it was over. */
+  readonly before: number;
+}
+
 /**
  * Whether the registry is within our reach, and whether it lately was not: it then went on, perhaps, where nobody could
  * reach it, and leases ran out though their holders lived. All moments are monotonic.
@@ -14,10 +22,13 @@ const LAPSE_SHARE = 0.5;
 export class Reach {
   #heardAt = Number.POSITIVE_INFINITY;
   #isAway = false;
-  #awayMs = 0;
-  #backAt = Number.NEGATIVE_INFINITY;
-  /** How many could be called when the registry was back. */
-  before = 0;
+  /** Those that still matter, each shorter than the one before. */
+  #outages: readonly Outage[] = [];
+
+  /** How many could be called before the registry went away. */
+  get before(): number {
+    return Math.max(0, ...this.#outages.map(({ before }) => before));
+  }
 
   /** True from a failure to the next answer. */
   get isAway(): boolean {
@@ -36,22 +47,21 @@ export class Reach {
 
   /** The registry has answered. `usable` says how many can be called by what it told until now. */
   heard(now: number, usable: () => number): void {
-    if (this.#isAway) this.#back(now - this.#heardAt, now, usable);
+    if (this.#isAway) this.#back({ awayMs: now - this.#heardAt, backAt: now, before: usable() });
     this.#heardAt = now;
     this.#isAway = false;
   }
 
   /** Whether a lease of that ttl may have ended because nobody could renew it: for one ttl after an outage. */
   mayHaveEnded(ttlMs: number, now: number): boolean {
-    return this.#awayMs >= ttlMs * LAPSE_SHARE && now - this.#backAt < ttlMs;
+    return this.#outages.some(({ awayMs, backAt }) => awayMs >= ttlMs * LAPSE_SHARE && now - backAt < ttlMs);
   }
 
-  /** A short outage does not put an end to what has to be said of a long one. */
-  #back(awayMs: number, now: number, usable: () => number): void {
-    const isRecent = now - this.#backAt < this.#awayMs / LAPSE_SHARE; // the longest ttl that one can have ended
-    if (isRecent && awayMs < this.#awayMs) return;
-    this.#awayMs = awayMs;
-    this.#backAt = now;
-    this.before = usable();
+  /** A short outage does not put an end to what has to be said of a long one before it. */
+  #back(outage: Outage): void {
+    const matters = ({ awayMs, backAt }: Outage): boolean => {
+      return awayMs > outage.awayMs && outage.backAt - backAt < awayMs / LAPSE_SHARE; // the longest ttl it can have ended
+    };
+    this.#outages = [...this.#outages.filter(matters), outage];
   }
 }

@@ -35,10 +35,13 @@ describe("Reach", () => {
     reach.missed();
     reach.heard(61_000, () => 1);
     assert.deepEqual([reach.mayHaveEnded(30_000, 61_000), reach.before], [true, 3]);
-    reach.heard(180_000, () => 1);
     reach.missed();
-    reach.heard(190_000, () => 2);
-    assert.deepEqual([reach.mayHaveEnded(20_000, 190_000), reach.before], [true, 2]);
+    reach.heard(101_000, () => 2);
+    assert.deepEqual([reach.mayHaveEnded(30_000, 101_000), reach.before], [true, 3]);
+    assert.equal(reach.mayHaveEnded(30_000, 131_000), false);
+    reach.missed();
+    reach.heard(220_000, () => 2);
+    assert.equal(reach.before, 2, "what is over is over");
   });
 
   it("does not count the time in which nobody asked", () => {

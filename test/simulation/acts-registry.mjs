@@ -130,6 +130,19 @@ export async function registryLies(world, dice) {
   await world.sleep(dice.between(0, world.beatMs));
 }
 
+/** It goes on where nobody can reach it: when it is back it has ended leases, or all of them. */
+export async function registryUnreached(world, dice) {
+  world.note("nobody can reach r");
+  for (const { host } of [...world.providers, ...world.consumers]) {
+    world.network.cut(host, REGISTRY);
+    world.network.cut(REGISTRY, host);
+  }
+  await world.sleep(world.ttlMs * dice.between(0.4, 7));
+  if (dice.chance(0.3)) upOf(world, dice)?.kill(dice.chance(0.5));
+  if (dice.chance(0.2)) upOf(world, dice)?.stop();
+  await world.sleep(dice.between(0, 2_000));
+}
+
 /** All providers lose the registry, or most, or a few; consumers see both. */
 export async function registryCutOff(world, dice) {
   const share = dice.oneOf([1, 0.6, 0.2]);

@@ -10,6 +10,7 @@ import {
   registryLies,
   registryLongGone,
   registryStalls,
+  registryUnreached,
 } from "./acts-registry.mjs";
 import { seenAgain, upOf } from "./expected.mjs";
 import { CALM } from "./network.mjs";
@@ -42,6 +43,7 @@ export const ACTS = [
   { name: "walls-step", weight: 1, play: wallsStep },
   { name: "machine-sleeps", weight: 2, play: machineSleeps },
   { name: "registry-lies", weight: 5, play: registryLies },
+  { name: "registry-unreached", weight: 2, play: registryUnreached },
   { name: "registry-cut-off", weight: 2, play: registryCutOff },
   { name: "everybody-dies", weight: 1, play: everybodyDies },
   { name: "everybody-dies-while-warming", weight: 1, play: everybodyDiesWhileWarming },
@@ -221,6 +223,7 @@ async function everything(world, dice) {
     registryKept,
     registryStalls,
     registryLongGone,
+    registryUnreached,
     registryLies,
     registryFromDisk,
   ]);

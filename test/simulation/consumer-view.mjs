@@ -1,3 +1,4 @@
+import { OutageView } from "./outage-view.mjs";
 import { keyOf } from "./registry-view.mjs";
 
 /** A list that nobody has confirmed for this long, in milliseconds, says so: the library's default. */
@@ -26,6 +27,7 @@ export class ConsumerView {
   #heardAt;
   #changedAt = 0;
   #isSpokenTo = false;
+  #outage;
 
   constructor(world, checks, node, service) {
     this.#world = world;
@@ -35,6 +37,7 @@ export class ConsumerView {
     this.process = node.process;
     this.#snapshot = service.snapshot;
     this.#heardAt = this.process.clock.now();
+    this.#outage = new OutageView(world, this.process);
   }
 
   get #name() {
@@ -76,6 +79,7 @@ export class ConsumerView {
 
   settled() {
     const { snapshot } = this.#service;
+    this.#outage.settled(this.#seen);
     this.#isSpokenTo = this.process.heard !== this.#heard;
     this.#heard = this.process.heard;
     if (this.#isSpokenTo) this.#heardAt = this.process.clock.now();
@@ -95,6 +99,7 @@ export class ConsumerView {
       this.#checks.fail("P-8", `${this.#name} sees two records of one address`);
     }
     for (const id of this.#seen.keys()) if (!shown.has(id)) this.#drops(id);
+    this.#ranks();
   }
 
   /** Every living provider is there, as its present life. */
@@ -173,6 +178,12 @@ export class ConsumerView {
     for (const id of suspects) if (!this.#doubtedAt.has(id)) this.#doubtedAt.set(id, this.#world.now);
   }
 
+  /** C-3: an outage sends not all calls to whoever got through to the registry first. */
+  #ranks() {
+    const demoted = this.#outage.demoted(this.#service, this.#doubtedAt, this.#node.host);
+    if (demoted) this.#checks.fail("C-3", `${this.#name} ranks ${demoted.instance.id} below others after an outage`);
+  }
+
   get #knowsAnybody() {
     return this.#service.snapshot.instances.some(({ status }) => PICKABLE.has(status) && status !== "failed");
   }
@@ -196,6 +207,8 @@ export class ConsumerView {
   #drops(id) {
     const { key, bornAt, status } = this.#seen.get(id);
     const mayGo = this.#mayGo(id);
+    if (!mayGo && this.#outage.owes(id, { bornAt, status }))
+      this.#checks.fail("C-3", `${this.#name} gave up ${key} after an outage, which nobody had decided`);
     this.#doubtedAt.delete(id);
     this.#seen.delete(id);
     this.#world.note(`${this.#node.host} drops ${key}`);

@@ -18,6 +18,9 @@ const EXPIRING_MS = 10_000;
 /** So many ttls a lease may outlast its own where too many ended at once (R-4). */
 const EXIT_TTLS = 3;
 
+/** Why somebody may be taken away at once. */
+const DECISIONS = new Set(["deregistered", "replaced", "evicted"]);
+
 /** Names one life of an instance, over all lives of the registry. */
 export function keyOf({ id, incarnation, registeredAt }) {
   return `${id}#${incarnation}@${registeredAt}`;
@@ -171,6 +174,7 @@ export class RegistryView {
     this.listed.delete(id);
     this.#unlistedAt.set(id, now);
     this.#world.removals.set(id, now);
+    if (DECISIONS.has(reason)) this.#world.decisions.set(id, now);
     const lease = this.#byLife.get(instance?.incarnation);
     if (!lease) return;
     if (reason === "deregistered" && !lease.leaving && !lease.life.stopped) {

@@ -38,6 +38,8 @@ export class World {
   scheduler = new Scheduler();
   /** When each id was last removed by a registry that said why. */
   removals = new Map();
+  /** The same, of those whose removal somebody decided. */
+  decisions = new Map();
   /** When each life of an instance was first listed, by its key. */
   births = new Map();
   /** Lives that came back from a disk: whoever had left after the last writing is back for a ttl. */
