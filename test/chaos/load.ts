@@ -7,6 +7,10 @@ export const SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 15);
 /** How long a registry is away, in seconds: long enough for every pause between two tries to have grown to its cap. */
 export const AWAY_SECONDS = Number(process.env["CHAOS_SECONDS"] ?? 60);
 
+/** A moment, in milliseconds, and the fewest calls that tell who shares them: chance leaves nobody out of so many. */
+const SHARING_MS = 200;
+const SHARED_CALLS = 40;
+
 /** One call that its caller saw fail. */
 export interface Failure {
   readonly sentAt: number;
@@ -95,6 +99,21 @@ export async function underLoad(
 export function block({ sentAt, failures }: Load, from: number, to = Number.POSITIVE_INFINITY) {
   const isIn = (at: number): boolean => at >= from && at < to;
   return { calls: sentAt.filter(isIn).length, failures: failures.filter((failure) => isIn(failure.sentAt)) };
+}
+
+/** How few instances shared the calls of any moment. Moments with few calls are left out: this process may stand still. */
+export async function fewestSharing(orders: ServiceClient, isOver: () => boolean): Promise<number> {
+  let fewest = Number.POSITIVE_INFINITY;
+  const counts = (): Map<string, number> =>
+    new Map(orders.endpoints.map((each) => [each.instance.id, each.load.calls]));
+  for (let before = counts(); !isOver(); ) {
+    await pass(SHARING_MS);
+    const now = counts();
+    const made = [...now].map(([id, calls]) => calls - (before.get(id) ?? 0)).filter((calls) => calls > 0);
+    if (made.reduce((sum, calls) => sum + calls, 0) >= SHARED_CALLS) fewest = Math.min(fewest, made.length);
+    before = now;
+  }
+  return fewest;
 }
 
 /** How often an instance was picked again, trials apart, after it had gone out of rotation. */

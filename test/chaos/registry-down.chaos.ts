@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { afterEach, beforeEach, describe, it } from "vitest";
 import type { FaultProxy } from "../fakes/fault-proxy.js";
-import { AWAY_SECONDS, block, get, tell, underLoad, until } from "./load.js";
+import { AWAY_SECONDS, block, fewestSharing, get, tell, underLoad, until } from "./load.js";
 import { Stage } from "./stage.js";
 
 const INSTANCES = 3;
@@ -47,12 +47,14 @@ async function down(
   let endedAt = 0;
   let fewestAway = 0;
   let freshMs = 0;
+  let sharing: Promise<number> | undefined;
   const load = await underLoad(orders, 300, () => over, get(orders), {
     1: async () => {
       const end = begin({ proxy, registry });
       await new Promise((resolve) => setTimeout(resolve, AWAY_SECONDS * 1_000));
       endedAt = performance.now();
       fewestAway = fewest;
+      sharing = fewestSharing(orders, () => over);
       await end();
       freshMs = await visibleAgain();
       over = true;
@@ -74,12 +76,13 @@ async function down(
   tell(
     `registry_down/${name} C-1 P-3`,
     load,
-    `${AWAY_SECONDS} s away, all and a newcomer visible ${Math.round(freshMs)} ms after, ${fewest} or more listed until then`,
+    `${AWAY_SECONDS} s away, all and a newcomer visible ${Math.round(freshMs)} ms after, ${fewest} or more listed and ${await sharing} or more called until then`,
   );
   assert.ok(during.calls > AWAY_SECONDS * 300 * 0.9, "the load kept its pace");
   assert.deepEqual(load.failures, []);
   assert.deepEqual(load.retried, []);
   assert.equal(fewestAway, INSTANCES, "nobody left the list");
+  assert.ok(fewest >= INSTANCES && Number(await sharing) >= INSTANCES, "nor when the registry was back");
 }
 
 function answering(proxy: FaultProxy, status: number, text: string): () => void {
