@@ -88,6 +88,11 @@ export class Membership {
     return new Map([...open].filter(([, doubt]) => !isSpared(doubt)));
   }
 
+  /** True from a failure to hear the registry to its next answer. */
+  get isAway(): boolean {
+    return this.#reach.isAway;
+  }
+
   /** From now on the registry is asked. */
   begin(now: number): void {
     this.#reach.begin(now);
@@ -144,7 +149,7 @@ export class Membership {
   /** Lets those go whose doubt is over. */
   settle(now: number): MembershipChange {
     if (this.doubted.size === 0) return NOTHING;
-    const othersListed = !this.#reach.isAway && usableOf(this.#told) > 0; // one that is away cannot put itself right
+    const othersListed = !this.isAway && usableOf(this.#told) > 0; // one that is away cannot put itself right
     return this.#doubts.settle(this.warming, othersListed, now) ? CHANGED : NOTHING;
   }
 

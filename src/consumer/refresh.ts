@@ -2,7 +2,7 @@ import { DiscoveryError } from "../model/errors.js";
 import type { RegistryUpdate } from "../model/update.js";
 import type { Discovery } from "../registry/registry.js";
 import type { Scope } from "../runtime/clock.js";
-import { within } from "../runtime/deadline.js";
+import { haltSignal, linked, within } from "../runtime/deadline.js";
 import { backoff, RECONNECT } from "../runtime/retry.js";
 import type { Membership } from "./membership.js";
 
@@ -47,6 +47,8 @@ export class Refresh {
   #heard = 0;
   /** Whether the watch under way has said a word. */
   #hasSpoken = false;
+  /** Aborts when the registry is heard again. */
+  #back = haltSignal();
   /** Answers in a row that the name is not known. */
   #absent = 0;
 
@@ -135,9 +137,15 @@ export class Refresh {
         this.#noted(error);
       }
       failures = this.#heard > heard ? 1 : failures + 1;
-      const pauseMs = Math.max(LOOP_FLOOR_MS, backoff(RECONNECT, failures, random));
-      await clock.sleep(pauseMs, signal).catch(() => {});
+      await this.#untilBack(Math.max(LOOP_FLOOR_MS, backoff(RECONNECT, failures, random)));
     }
+  }
+
+  /** A pause that ends early when a pull gets through: the watch need not find out for itself. */
+  async #untilBack(pauseMs: number): Promise<void> {
+    const { signal, release } = linked(this.#scope.signal, this.#back.signal);
+    await this.#scope.clock.sleep(pauseMs, signal).catch(() => {});
+    release();
   }
 
   /** One watch, from where we are until it is cut, falls silent or skips something. */
@@ -182,8 +190,12 @@ export class Refresh {
 
   /** True if an update is missing before this one. */
   #apply(update: RegistryUpdate): boolean {
-    const { changed, gap } = this.#options.membership.apply(update, this.#scope.clock.now());
+    const { membership } = this.#options;
+    const wasAway = membership.isAway;
+    const { changed, gap } = membership.apply(update, this.#scope.clock.now());
     this.#heard++;
+    if (wasAway) this.#back.abort();
+    if (wasAway) this.#back = haltSignal();
     if (gap) return true;
     if (update.type !== "current") this.#applied++;
     if (update.type !== "absent") this.#absent = 0;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "vitest";
 import { createResolver } from "../../src/index.js";
 import { ManualClock } from "../../src/testing/index.js";
+import { faultyRegistry } from "../fakes/registrar.js";
 import { scriptedRegistry, snapshot } from "../fakes/scripted-registry.js";
 
 describe("a refresh", () => {
@@ -26,5 +27,27 @@ describe("a refresh", () => {
     const closed = resolver.close();
     scripted.breakWatch();
     await closed;
+  });
+
+  it("watches again as soon as a pull got through, not when the watch's own pause is over", async () => {
+    const clock = new ManualClock();
+    const faulty = faultyRegistry(clock);
+    const resolver = createResolver({ registry: faulty.registry, clock, random: () => 0.9 });
+    resolver.service("orders").on("changed", () => {}); // else it would rest by then
+    faulty.mode = "down";
+    await clock.advance(600_000); // every pause has grown to its cap
+    const next = async (call: string): Promise<number> => {
+      faulty.calls.length = 0;
+      const begun = clock.now();
+      while (!faulty.calls.includes(call)) await clock.advance(10);
+      return clock.now() - begun;
+    };
+    await next("watch");
+    faulty.mode = "up";
+    const heardMs = await next("list");
+    assert.ok(heardMs > 1_000 && heardMs < 26_000, `${heardMs} ms`);
+    assert.ok(faulty.calls.includes("watch") || (await next("watch")) <= 10);
+    await resolver.close();
+    await faulty.memory.close();
   });
 });
