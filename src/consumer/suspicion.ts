@@ -78,8 +78,11 @@ export class Suspicion {
 
   async #due(): Promise<void> {
     const { membership, ask, changed } = this.#options;
-    const asks = [...membership.open.values()].some(({ confirmed, evidence }) => evidence === "refused" && !confirmed);
-    if (asks) this.#askedAt = this.#scope.clock.now();
+    const now = this.#scope.clock.now();
+    const asks = [...membership.open.values()].some(({ until, confirmed, evidence }) => {
+      return now >= until ? evidence === "alive" : evidence === "refused" && !confirmed; // of the living it may think better
+    });
+    if (asks) this.#askedAt = now;
     if (asks) await ask().catch(() => {}); // a registry that does not answer confirms nothing
     if (this.#scope.signal.aborted) return;
     if (membership.settle(this.#scope.clock.now()).changed) changed();

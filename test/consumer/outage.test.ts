@@ -36,6 +36,18 @@ describe("a service whose registry is back after a minute, and lists one of thre
     }
   });
 
+  it("gives up none of the living before the registry was asked once more", async () => {
+    const { clock, scripted, away, back, orders } = await start({ finds: "alive", refreshMs: 40_000 });
+    const gone: number[] = [];
+    orders.on("changed", ({ difference }) => gone.push(difference.removed.length));
+    await away(60_000);
+    await back(snapshot(2, [3_001]));
+    await clock.advance(29_000);
+    scripted.list = async () => snapshot(3, THREE); // which nobody pushes
+    await clock.advance(91_000);
+    assert.deepEqual([gone, orders.snapshot.suspects], [[], []]);
+  });
+
   it("prefers the listed to the doubted when they are as many as before: those are others on old addresses", async () => {
     const { away, back, picked } = await start({ finds: "alive" });
     await away(60_000);
