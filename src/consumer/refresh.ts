@@ -154,7 +154,10 @@ export class Refresh {
     const cut = new AbortController();
     this.#hasSpoken = false;
     const abort = (): void => cut.abort(this.#scope.signal.reason);
+    const pulled = this.#back.signal;
+    const reopen = this.#reopening(cut);
     this.#scope.signal.addEventListener("abort", abort, { once: true });
+    pulled.addEventListener("abort", reopen, { once: true });
     let iterator: AsyncIterator<RegistryUpdate> | undefined;
     try {
       const updates = source.watch?.(service, { since: membership.position, signal: cut.signal });
@@ -171,9 +174,20 @@ export class Refresh {
       }
     } finally {
       this.#scope.signal.removeEventListener("abort", abort);
+      pulled.removeEventListener("abort", reopen);
       cut.abort(new DiscoveryError("CLOSED", `The watch of ${service} is over`));
       iterator?.return?.().catch(() => {}); // one that stands at its yield would never run its own end
     }
+  }
+
+  /** What becomes of a watch when a pull gets through: what it asked for in all that time, and in vain, was lost. */
+  #reopening(cut: AbortController): () => void {
+    const { clock } = this.#scope;
+    const begunAt = clock.now();
+    return () => {
+      if (this.#hasSpoken || clock.now() - begunAt < PULL_TIMEOUT_MS) return;
+      cut.abort(new DiscoveryError("TIMEOUT", `The watch of ${this.#options.service} did not open`));
+    };
   }
 
   #beforeItIsQuiet<T>(next: () => Promise<T>): Promise<T> {
