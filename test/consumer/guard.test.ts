@@ -79,6 +79,25 @@ describe("a service whose registry takes everybody away", () => {
     assert.equal(orders.instances().length, 0);
   });
 
+  it("doubts as little, and waits as long, as it was told to", async () => {
+    const { clock, orders, say, events } = await start({
+      finds: "refused",
+      massLoss: { share: 0.2, least: 2, confirmMs: 1_000 },
+    });
+    say(snapshot(2, [3_001, 3_002, 3_003]));
+    await clock.advance(990);
+    assert.deepEqual([events, orders.instances().length], [["suspected 1"], 4]);
+    await clock.advance(20);
+    assert.equal(orders.instances().length, 3);
+    say(snapshot(3, [3_001, 3_002]));
+    await clock.advance(10);
+    assert.equal(orders.snapshot.suspects.length, 1, "a third is more than a fifth");
+    const other = await start({ massLoss: { share: 0.8 } });
+    other.say(snapshot(2, [3_003]));
+    await other.clock.advance(10);
+    assert.equal(other.orders.instances().length, 1, "three of four are less than four fifths");
+  });
+
   it("leaves no timer and no probe behind when it is closed in doubt", async () => {
     const { clock, say, close } = await start({ finds: "alive" });
     say(snapshot(2, []));

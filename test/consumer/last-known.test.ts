@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, it } from "vitest";
@@ -67,6 +67,15 @@ describe("a shelf of last known lists", () => {
     writeFileSync(join(folder, readdirSync(folder)[0] as string), "rubbish");
     assert.equal(await another().find("orders"), undefined);
     assert.match(String(failures), /The list of orders is not used: it is torn/);
+  });
+
+  it("passes over a file that anybody may have written, and says so", async () => {
+    const { folder, mine, another, failures } = start();
+    mine.keep("orders", orders(1), undefined);
+    await mine.close();
+    chmodSync(join(folder, readdirSync(folder)[0] as string), 0o666);
+    assert.equal(await another().find("orders"), undefined);
+    assert.match(String(failures), /The list of orders is not used: it is writable by others/);
   });
 
   it("only says so where it cannot write", async () => {
