@@ -34,7 +34,9 @@ export interface ServiceOptions extends CallDefaults, RoutingOptions {
   readonly hedge?: boolean | HedgeOptions;
   /**
    * When a loss that nobody decided is doubted: the missing stay, ranked below the healthy, until they are listed again,
-   * found dead, or one ttl has passed. `false` obeys the registry whatever it takes away.
+   * found dead, or one ttl has passed. For one ttl after an outage of the registry of half a ttl or more, any such loss
+   * is doubted, and the missing are called as before unless nobody listens there. `false` obeys the registry whatever it
+   * takes away.
    *
    * @default see {@link MassLossOptions}
    */

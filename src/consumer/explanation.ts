@@ -75,7 +75,7 @@ export class Explanation {
     this.panic = panic;
     this.source = snapshot.source;
     this.suspected = suspected;
-    this.instances = explained(rotation, now);
+    this.instances = explained(rotation, new Set(snapshot.suspects), now);
     const counts: Record<string, number> = { known: this.instances.length, usable: 0 };
     for (const { stage } of this.instances) counts[stage] = (counts[stage] ?? 0) + 1;
     this.counts = counts;
@@ -100,7 +100,7 @@ export class Explanation {
   }
 }
 
-function explained(rotation: Rotation, now: number): readonly ExplainedInstance[] {
+function explained(rotation: Rotation, suspects: ReadonlySet<string>, now: number): readonly ExplainedInstance[] {
   const usable = new Set(rotation.eligible.usable);
   const notes = new Map<Endpoint, { readonly stage: string; readonly why: string }>();
   rotation.explain((endpoint, stage, why) => notes.set(endpoint, { stage, why }));
@@ -114,7 +114,7 @@ function explained(rotation: Rotation, now: number): readonly ExplainedInstance[
       id: instance.id,
       address: hostPort(instance.host, instance.port),
       status: instance.status,
-      suspect: endpoint.suspect,
+      suspect: suspects.has(instance.id),
       stage,
       why: why || (out ? `${out.cause}, ${onTrialOr(out)}` : ""),
       weight: instance.weight,

@@ -18,6 +18,7 @@ describe("a service whose registry is back after a minute, and lists one of thre
     await back(snapshot(2, [3_001]));
     assert.deepEqual(picked(), THREE);
     assert.equal(orders.snapshot.suspects.length, 2);
+    assert.match(String(orders.explain()), /3 of 3 usable.* 2 no longer listed, kept in doubt/);
     await back(snapshot(3, THREE));
     await clock.advance(60_000);
     assert.deepEqual([picked(), orders.snapshot.suspects], [THREE, []]);
