@@ -143,6 +143,15 @@ export async function registryUnreached(world, dice) {
   await world.sleep(dice.between(0, 2_000));
 }
 
+/** It is back from such an outage just for as long as one or two get through to it, and away again. */
+export async function registrySeenForAMoment(world, dice) {
+  await registryUnreached(world, dice);
+  world.network.mendAll();
+  await world.sleep(dice.between(500, world.beatMs));
+  world.checks.disturbed();
+  await registryUnreached(world, dice);
+}
+
 /** All providers lose the registry, or most, or a few; consumers see both. */
 export async function registryCutOff(world, dice) {
   const share = dice.oneOf([1, 0.6, 0.2]);

@@ -9,6 +9,7 @@ import {
   registryKept,
   registryLies,
   registryLongGone,
+  registrySeenForAMoment,
   registryStalls,
   registryUnreached,
 } from "./acts-registry.mjs";
@@ -44,6 +45,7 @@ export const ACTS = [
   { name: "machine-sleeps", weight: 2, play: machineSleeps },
   { name: "registry-lies", weight: 5, play: registryLies },
   { name: "registry-unreached", weight: 2, play: registryUnreached },
+  { name: "registry-seen-for-a-moment", weight: 1, play: registrySeenForAMoment },
   { name: "registry-cut-off", weight: 2, play: registryCutOff },
   { name: "everybody-dies", weight: 1, play: everybodyDies },
   { name: "everybody-dies-while-warming", weight: 1, play: everybodyDiesWhileWarming },

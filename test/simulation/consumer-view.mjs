@@ -197,6 +197,9 @@ export class ConsumerView {
     if (found === "alive" && alive >= doubtedAt && !this.#knowsAnybody) {
       this.#checks.fail("C-3", `${this.#name} gave up ${id}, which lives, and there is nobody else`);
     }
+    if (found === "alive" && alive >= doubtedAt && !this.#isSpokenTo) {
+      this.#checks.fail("C-1", `${this.#name} gave up ${id}, which lives, although nobody said a word`);
+    }
     return doubtedMs >= this.#world.ttlMs || (refused >= doubtedAt && doubtedMs >= CONFIRM_MS);
   }
 

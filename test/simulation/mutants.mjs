@@ -230,6 +230,15 @@ export const MUTANTS = [
     profile: { providers: 3 },
   },
   {
+    name: "the living go while their registry is away",
+    file: "consumer/membership.js",
+    find: "!this.isAway && ",
+    replace: "",
+    why: "its last word, of somebody else, holds for as long as it is silent (C-1)",
+    weights: { "registry-seen-for-a-moment": 1 },
+    profile: { providers: 3 },
+  },
+  {
     name: "all leases may end at once",
     file: "registry/preservation.js",
     find: "Math.max(1, Math.floor(size * EXPIRING_SHARE))",
