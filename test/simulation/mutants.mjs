@@ -100,8 +100,8 @@ export const MUTANTS = [
   {
     name: "the doubted are dropped at once",
     file: "consumer/doubt.js",
-    find: "until: now + patience(instance)",
-    replace: "until: now",
+    find: "const until = now + patience(instance);",
+    replace: "const until = now;",
     why: "whoever is silent has not left (R-3)",
     weights: { "registry-empty": 1 },
   },
