@@ -40,9 +40,10 @@ const GAP: MembershipChange = { changed: false, gap: true };
  * Who belongs to a service, as far as the registry can be believed.
  *
  * A registry that forgot (another epoch, still warming, a name it suddenly does not know) adds and updates; it never
- * removes. A registry that suddenly takes most of a service away is believed only where somebody decided it. Whoever is
- * kept against its word is doubted: until it is listed again, found dead, or its time is up. While the registry warms up
- * no doubt ends of whom it forgot; of whom it listed in this life of its own, and then no more, doubts end as ever.
+ * removes. A registry that suddenly takes most of a service away, or that was out of reach, is believed only where
+ * somebody decided it. Whoever is kept against its word is doubted: until it is listed again, found dead, or its time is
+ * up. While the registry warms up no doubt ends of whom it forgot; of whom it listed in this life of its own, and then no
+ * more, doubts end as ever.
  */
 export class Membership {
   position: Position | undefined;
