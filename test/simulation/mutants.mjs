@@ -121,6 +121,7 @@ export const MUTANTS = [
     replace: "return (warming",
     why: "a consumer that missed the warming drops whoever is not back yet (R-3)",
     weights: { "registry-empty-unseen": 1 },
+    profile: { ttlMs: 120_000 }, // else the outage alone makes it doubt them
   },
   {
     name: "removals are not replayed",
