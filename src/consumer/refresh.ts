@@ -61,8 +61,7 @@ export class Refresh {
   async run(): Promise<void> {
     const { source, membership } = this.#options;
     membership.begin(this.#scope.clock.now());
-    const ownsItsPace = source.capabilities.watch === "poll"; // such a watch is a pull already
-    await Promise.all([source.watch ? this.#keepWatching() : undefined, ownsItsPace ? undefined : this.#keepPulling()]);
+    await Promise.all([source.watch ? this.#keepWatching() : undefined, this.#keepPulling()]);
   }
 
   /** Asks for the list now, unless that was done a moment ago. However many ask, one request is made. */
@@ -110,8 +109,9 @@ export class Refresh {
     const { clock, random, signal } = this.#scope;
     let failures = 0;
     while (!signal.aborted) {
+      const { watch } = this.#options.source.capabilities; // as it is now: a watch may have lost its connection
       try {
-        await this.pull();
+        if (watch !== "poll") await this.pull(); // such a watch is a pull already
         failures = 0;
       } catch {
         failures++;

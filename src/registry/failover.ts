@@ -38,7 +38,9 @@ export function failoverOn(clock: Clock, registries: readonly Discovery[]): Disc
   const reader = new FailoverReader(sources, clock);
   const listing: Discovery = {
     name: sources.map(({ name }) => name).join(", else "),
-    capabilities: weakest(sources),
+    get capabilities() {
+      return weakest(sources);
+    },
     get fallback() {
       return reader.fallback;
     },
@@ -55,7 +57,7 @@ export function failoverOn(clock: Clock, registries: readonly Discovery[]): Disc
     update: (lease, instance, options) => registrar.update(lease, instance, options),
     deregister: (lease, options) => registrar.deregister(lease, options),
   };
-  return Object.assign(listing, registering); // a copy would remember the fallback of this moment
+  return Object.assign(listing, registering); // a copy would remember what holds at this moment
 }
 
 class FailoverReader {

@@ -35,7 +35,9 @@ export function inTurns(source: Discovery, most: number): Discovery {
   return {
     name: source.name,
     host: source.host,
-    capabilities: source.capabilities,
+    get capabilities() {
+      return source.capabilities;
+    },
     get fallback() {
       return source.fallback;
     },

@@ -8,7 +8,7 @@ import { type MergeParts, mergedList, partAfter } from "./merged-list.js";
 import { Told } from "./merged-watch.js";
 import { polling } from "./polling.js";
 import { Recent } from "./recent.js";
-import { type Discovery, isRegistrar, type Registry } from "./registry.js";
+import { type Discovery, isRegistrar, type Registrar, type Registry } from "./registry.js";
 import { listable, servicesOfAny, watchOf, weakest } from "./several.js";
 
 /** A registry that does not answer within this, in milliseconds, counts as away: a resolver waits for 3 s. */
@@ -43,7 +43,9 @@ export function mergeOn(
   const reader = new MergeReader(sources, ground);
   const listing: Discovery = {
     name: sources.map(({ name }) => name).join(" and "),
-    capabilities: weakest(sources),
+    get capabilities() {
+      return weakest(sources);
+    },
     list: (service, { since, signal }) => reader.list(service, since, signal),
     watch: (service, { signal }) => reader.watch(service, signal),
     services: ({ signal }) => servicesOfAny(sources, signal),
@@ -51,14 +53,13 @@ export function mergeOn(
   };
   if (!registries.every((each) => isRegistrar(each))) return listing;
   const registrar = new JointRegistrar(registries, "all", ground.clock);
-  const registry: Registry = {
-    ...listing,
+  const registering: Omit<Registrar, keyof Discovery> = {
     register: (instance, options) => registrar.register(instance, options),
     renew: (beats, options) => registrar.renew(beats, options),
     update: (lease, instance, options) => registrar.update(lease, instance, options),
     deregister: (lease, options) => registrar.deregister(lease, options),
   };
-  return registry;
+  return Object.assign(listing, registering); // a copy would remember what they can do at this moment
 }
 
 class MergeReader {

@@ -50,4 +50,26 @@ describe("a refresh", () => {
     await resolver.close();
     await faulty.memory.close();
   });
+
+  it("pulls beside a watch that is told by its registry, and not beside one that polls by itself", async () => {
+    const clock = new ManualClock();
+    const scripted = scriptedRegistry();
+    let watch: "stream" | "poll" = "poll";
+    const { capabilities } = scripted.registry;
+    Object.defineProperty(scripted.registry, "capabilities", { get: () => ({ ...capabilities, watch }) });
+    scripted.list = async () => snapshot(1, [3_000]);
+    const resolver = createResolver({ registry: scripted.registry, clock, refreshMs: 1_000, random: () => 0.5 });
+    resolver.service("orders").resume();
+    await clock.advance(10_000);
+    assert.equal(scripted.asked.length, 1); // before the watch
+    watch = "stream";
+    await clock.advance(3_000);
+    assert.equal(scripted.asked.length, 4);
+    watch = "poll";
+    await clock.advance(3_000);
+    assert.equal(scripted.asked.length, 4);
+    const closed = resolver.close();
+    scripted.breakWatch();
+    await closed;
+  });
 });

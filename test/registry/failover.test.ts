@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, describe, it } from "vitest";
 import { staticRegistry } from "../../src/adapters/static.js";
-import { createAgent, createResolver, failover } from "../../src/index.js";
+import { createAgent, createResolver, failover, merge } from "../../src/index.js";
 import { DiscoveryError } from "../../src/model/errors.js";
 import { failoverOn } from "../../src/registry/failover.js";
 import { memoryRegistry } from "../../src/registry/memory.js";
@@ -155,6 +155,20 @@ describe("failover, for readers", () => {
     assert.equal(isRegistrar(both as Registry), false);
     assert.equal(both.capabilities.lease, "none");
     assert.equal(both.capabilities.watch, "poll");
+  });
+
+  it("can do what its registries can do now", () => {
+    for (const join of [failover, merge]) {
+      const inner = memoryRegistry();
+      let watch: "stream" | "poll" = "stream";
+      const { capabilities } = inner;
+      Object.defineProperty(inner, "capabilities", { get: () => ({ ...capabilities, watch }) });
+      const both = join(memoryRegistry(), inner);
+      opened.push(both);
+      assert.equal(both.capabilities.watch, "stream");
+      watch = "poll";
+      assert.equal(both.capabilities.watch, "poll");
+    }
   });
 });
 
