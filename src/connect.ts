@@ -44,7 +44,9 @@ const SCHEMES: Readonly<Record<string, Open>> = {
 };
 
 /** Those that take several hosts, with commas between them, which no URL may hold. */
-const WITH_MEMBERS: ReadonlySet<string> = new Set(["http:", "https:", "etcd:", "etcd+https:"]);
+const WITH_MEMBERS: ReadonlySet<string> = new Set([
+  ...["http:", "https:", "etcd:", "etcd+https:", "nacos:", "nacos+https:"],
+]);
 /** What a URL of ours may hold before its path: who we are, and one host or several. */
 const AUTHORITY = /^([a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?)([^/?#]*)/i;
 /** Several URLs, in the order of preference: a comma before something that begins like one (hosts may have commas too). */

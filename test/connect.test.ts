@@ -218,7 +218,33 @@ describe("connect, to Nacos", () => {
     assert.equal(host, "nacos.internal");
   });
 
+  it("takes hosts with commas between them for servers of one cluster", async () => {
+    const { registry } = open("nacos+https://ann@a,[::1]:7,c:443/blue");
+    assert.equal(registry.name, "Nacos https://a:8848,https://[::1]:7,https://c, namespace blue");
+    const { asked, port } = await startNacos();
+    await list(`nacos://127.0.0.1:1,127.0.0.1:${port}/blue`);
+    assert.equal(asked.length, 2);
+  });
+
+  it("is pushed to unless the URL says otherwise", () => {
+    const watch = (query: string): string => open(`nacos://h:1,i:2?${query}`).registry.capabilities.watch;
+    assert.deepEqual(["push=false", "push=true", "grpcPort=9848"].map(watch), ["poll", "stream", "stream"]);
+  });
+
+  it("names the parameter that is wrong", () => {
+    for (const query of ["push=no", "push=", "grpcPort=0", "grpcPort=65536", "grpcPort=9848x", "grpcPort="]) {
+      const [, name, value] = /^(\w+)=(.*)$/.exec(query) ?? [];
+      const message = new RegExp(`^registry: ${name} must be .*, got "${value}"`);
+      assert.throws(() => open(`nacos://u:secret@h?${query}`), { code: "INVALID_OPTION", message });
+    }
+    assert.throws(() => open("nacos://h?grpcTls=true"), /grpcTls/);
+  });
+
   for (const url of [
+    "nacos://u:secret@h,/a",
+    "nacos://u:secret@h,i/j/a",
+    "nacos://u:secret@h,v:secret@i",
+    "nacos://u:secret@h,i:99999",
     "nacos://u:secret@h/a/b",
     "nacos://u:secret@h?groop=g",
     "nacos://u:%secret@h",

@@ -24,11 +24,17 @@ export class HttpNodes {
   readonly #count: number;
   readonly #clock: Clock;
   #at = 0;
+  #moves = 0;
   #here = haltSignal();
 
   constructor(count: number, clock: Clock = systemClock) {
     this.#count = count;
     this.#clock = clock;
+  }
+
+  /** How often a node was left so far: whoever finds another number than before speaks to another node. */
+  get moves(): number {
+    return this.#moves;
   }
 
   /**
@@ -110,6 +116,7 @@ export class HttpNodes {
   #leave(at: number, reason: unknown, to = this.#after(at)): void {
     if (this.#at !== at) return;
     this.#at = to;
+    this.#moves++;
     const left = this.#here;
     this.#here = haltSignal();
     left.abort(reason);

@@ -1,14 +1,17 @@
 import { DiscoveryError } from "../model/errors.js";
-import type { HttpResponse } from "../runtime/http.js";
 import type { NacosClient, NacosRequest, Params } from "./nacos-client.js";
 import { type Beaten, type Dialect, type NacosScope, V1, V3 } from "./nacos-dialects.js";
 import { DEFAULT_CLUSTER } from "./nacos-record.js";
 import { NO_NACOS, notDone, refusal } from "./nacos-refusal.js";
+import { isGone } from "./nacos-server.js";
 
 /** Names a page of services holds, and how many pages are read at most: a million names. */
 const PAGE = { size: 500, most: 2_000 } as const;
 
-/** Nacos' API for instances, in whichever of its versions is there: found out by asking, and again whenever it is gone. */
+/**
+ * Nacos' API for instances, in whichever of its versions is there: found out by asking, and again whenever it is gone,
+ * be it because another server of the cluster is asked now.
+ */
 export class NacosApi {
   readonly #client: NacosClient;
   readonly #scope: NacosScope;
@@ -20,6 +23,11 @@ export class NacosApi {
     this.#client = client;
     this.#scope = scope;
     this.#clusters = new Set([cluster, DEFAULT_CLUSTER]);
+  }
+
+  /** How often a server was left for the next one of the cluster. */
+  get moves(): number {
+    return this.#client.moves;
   }
 
   /** @throws {DiscoveryError} `REJECTED` unless it is answered by `ok` */
@@ -73,7 +81,6 @@ export class NacosApi {
       const request = dialect.services(this.#scope, String(page), String(PAGE.size));
       const answer = await this.#client.ask(request, signal);
       if (isGone(answer)) return undefined;
-      if (answer.status >= 300) throw this.#refused(request, answer);
       names.push(...this.#many(dialect.names(answer.body, this.#scope.groupName), request).map(String));
       if (this.#many(dialect.names(answer.body, undefined), request).length < PAGE.size) break;
     }
@@ -97,29 +104,19 @@ export class NacosApi {
       const dialect = this.#dialect ?? (await this.#probe(signal));
       const request = make(dialect);
       const answer = await this.#client.ask(request, signal);
-      if (answer.status < 300) return { dialect, request, body: answer.body };
-      if (isGone(answer)) this.#dialect = undefined;
-      if (!isGone(answer) || again) throw this.#refused(request, answer);
+      if (!isGone(answer)) return { dialect, request, body: answer.body };
+      this.#dialect = undefined;
+      const { name, user } = this.#client;
+      if (again) throw refusal(name, this.#client.told(request), answer, user);
     }
   }
 
   /** Since 3.0 v3 is the way forward, and 3.1 has no other; before it there is v1. */
   async #probe(signal: AbortSignal): Promise<Dialect> {
     const request = V3.list({ serviceName: "mcp-discovery", ...this.#scope }, DEFAULT_CLUSTER);
-    const answer = await this.#client.ask(request, signal);
-    if (answer.status >= 300 && !isGone(answer)) throw this.#refused(request, answer);
-    this.#dialect = isGone(answer) ? V1 : V3;
+    this.#dialect = isGone(await this.#client.ask(request, signal)) ? V1 : V3;
     return this.#dialect;
   }
-
-  #refused(request: NacosRequest, answer: HttpResponse): DiscoveryError {
-    return refusal(this.#client.name, this.#client.told(request), answer, this.#client.user);
-  }
-}
-
-/** 3.x answers 410 where a version ended, with the path that followed it. */
-function isGone({ status }: HttpResponse): boolean {
-  return status === 404 || status === 410;
 }
 
 interface Answered {

@@ -57,7 +57,7 @@ export async function openChannel(name: string, { host, port, tls }: GrpcAddress
   let stopStream = (): void => {};
   const failure = ({ code, details }: ServiceError): DiscoveryError => {
     const isAway = code === grpc.status.UNAVAILABLE || code === grpc.status.CANCELLED;
-    const text = `${name} ended ${isAway ? "a connection" : "a call"} on its gRPC port ${port}: ${details}`;
+    const text = `${name} ended ${isAway ? "a connection" : "a call"} on its gRPC port ${host}:${port}: ${details}`;
     return new DiscoveryError(isAway ? "UNAVAILABLE" : "PROTOCOL", text);
   };
 

@@ -1,11 +1,9 @@
-import { DiscoveryError } from "../model/errors.js";
 import type { Clock } from "../runtime/clock.js";
-import { type HttpClient, type HttpResponse, httpClient } from "../runtime/http.js";
+import type { HttpClient, HttpResponse } from "../runtime/http.js";
+import { HttpNodes } from "./http-nodes.js";
 import { type NacosAccount, NacosLogin } from "./nacos-login.js";
-import { NO_NACOS } from "./nacos-refusal.js";
-
-/** Every status is an answer: what a refusal means is for the API that was asked to say. */
-const ANY = Array.from({ length: 300 }, (_, index) => 300 + index);
+import { refusal } from "./nacos-refusal.js";
+import { isForbidden, type NacosAddress, nacosServer } from "./nacos-server.js";
 
 /** Names and values of a query or a form; what is undefined is left out. */
 export type Params = Readonly<Record<string, string | undefined>>;
@@ -22,24 +20,30 @@ export interface NacosRequest {
 
 /** Where Nacos is, and who asks. */
 export interface NacosClientOptions {
+  /** Names the whole cluster. */
   readonly name: string;
-  readonly origin: string;
+  readonly servers: readonly NacosAddress[];
   readonly contextPath: string;
   readonly account: NacosAccount | undefined;
   readonly clock: Clock;
 }
 
-/** Nacos over HTTP, logged in if it has an account. The token travels in a header, so that no URL ever holds it. */
+/**
+ * Nacos over HTTP, at whichever server of the cluster answers, logged in if it has an account: a token is good at all of
+ * them. It travels in a header, so that no URL ever holds it.
+ */
 export class NacosClient {
   readonly name: string;
   readonly #contextPath: string;
+  readonly #nodes: HttpNodes;
   readonly #http: HttpClient;
   readonly #login: NacosLogin | undefined;
 
-  constructor({ name, origin, contextPath, account, clock }: NacosClientOptions) {
+  constructor({ name, servers, contextPath, account, clock }: NacosClientOptions) {
     this.name = name;
     this.#contextPath = contextPath;
-    this.#http = httpClient({ name, origin });
+    this.#nodes = new HttpNodes(servers.length, clock);
+    this.#http = this.#nodes.client(servers.map((each) => nacosServer(each, account?.username)));
     this.#login = account && new NacosLogin(name, account, contextPath, this.#http, clock);
   }
 
@@ -48,26 +52,37 @@ export class NacosClient {
     return this.#login?.username;
   }
 
+  /** How often a server was left for the next one. */
+  get moves(): number {
+    return this.#nodes.moves;
+  }
+
   /** The request as messages tell it. */
   told({ method, path }: NacosRequest): { readonly method: string; readonly path: string } {
     return { method, path: this.#contextPath + path };
   }
 
-  /** The answer, whatever its status. One refusal for want of rights may mean that the token has ended: log in anew. */
-  ask(request: NacosRequest, signal: AbortSignal): Promise<HttpResponse> {
-    const isForbidden = ({ status }: HttpResponse): boolean => status === 401 || status === 403;
-    return this.loggedIn((token) => this.#send(request, token, signal), isForbidden, signal);
+  /**
+   * The answer, or that there is nothing at that path. One refusal for want of rights may mean that the token has ended:
+   * log in anew.
+   *
+   * @throws {DiscoveryError} if it is refused, with what can be done about it
+   */
+  async ask(request: NacosRequest, signal: AbortSignal): Promise<HttpResponse> {
+    const answer = await this.loggedIn((token) => this.#send(request, token, signal), isForbidden, signal);
+    if (isForbidden(answer)) throw refusal(this.name, this.told(request), answer, this.user);
+    return answer;
   }
 
   /** Sends anything with the token of who is logged in, and once more with a new one if that is refused. */
   async loggedIn<T>(
     send: (token: string | undefined) => Promise<T>,
-    isForbidden: (answer: T) => boolean,
+    isRefused: (answer: T) => boolean,
     signal: AbortSignal,
   ): Promise<T> {
     const token = await this.#login?.token(signal);
     const answer = await send(token);
-    if (!this.#login || !isForbidden(answer)) return answer;
+    if (!this.#login || !isRefused(answer)) return answer;
     await this.#login.forget(token);
     return send(await this.#login.token(signal));
   }
@@ -77,24 +92,17 @@ export class NacosClient {
     await this.#http.close();
   }
 
-  async #send(request: NacosRequest, token: string | undefined, signal: AbortSignal): Promise<HttpResponse> {
+  #send(request: NacosRequest, token: string | undefined, signal: AbortSignal): Promise<HttpResponse> {
     const { method, path, query, form, text = false } = request;
     const search = query ? `?${new URLSearchParams(present(query))}` : "";
-    try {
-      return await this.#http.request({
-        method,
-        path: this.#contextPath + path + search,
-        ...(form ? { form: present(form) } : {}),
-        headers: token === undefined ? {} : { accesstoken: token },
-        signal,
-        text,
-        accept: ANY,
-      });
-    } catch (error) {
-      if (!DiscoveryError.is(error, "PROTOCOL") || !/no JSON/.test(error.message)) throw error;
-      const { message, cause } = error;
-      throw new DiscoveryError("PROTOCOL", `${message.replace(/ \(PROTOCOL\)$/, "")}; ${NO_NACOS}`, { cause });
-    }
+    return this.#http.request({
+      method,
+      path: this.#contextPath + path + search,
+      ...(form ? { form: present(form) } : {}),
+      headers: token === undefined ? {} : { accesstoken: token },
+      signal,
+      text,
+    });
   }
 }
 

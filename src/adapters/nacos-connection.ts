@@ -63,13 +63,16 @@ export class NacosConnection {
   /** @throws {DiscoveryError} unless it is set up in time; the signal's reason if it aborts */
   static async open(plug: NacosPlug, listener: NacosListener, signal: AbortSignal): Promise<NacosConnection> {
     const { client, address, clock } = plug;
-    const what = `connection to port ${address.port} of ${client.name}`;
-    const scope = { clock, signal };
     const { host, port } = address;
+    const what = `connection to gRPC port ${host}:${port} of ${client.name}`;
+    const scope = { clock, signal };
     const door = { host: host.replace(/^\[|\]$/g, ""), port };
     // behind a firewall gRPC would hold a socket, and with it the process, for two minutes
     if ((await within(what, OPEN_MS, scope, (inner) => knock(door, inner))) !== "alive") {
-      throw new DiscoveryError("UNAVAILABLE", `${client.name} does not accept on its gRPC port ${port}: is it open?`);
+      throw new DiscoveryError(
+        "UNAVAILABLE",
+        `${client.name} does not accept on its gRPC port ${host}:${port}: is it open?`,
+      );
     }
     const connection = new NacosConnection(plug, await openChannel(client.name, address), listener);
     try {

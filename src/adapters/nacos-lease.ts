@@ -27,6 +27,8 @@ export class NacosLease {
   readonly #ttlMs: number;
   #instance: ServiceInstance;
   #knownAt: number;
+  /** How often servers of the cluster had been left when it was published: another one may not have heard of it. */
+  #movesThen: number;
   #isDoubtful = false;
   #hasEnded = false;
   #isReplaced = false;
@@ -37,6 +39,7 @@ export class NacosLease {
     this.#instance = instance;
     this.#ttlMs = ttlMs;
     this.#knownAt = place.clock.now();
+    this.#movesThen = place.api.moves;
   }
 
   /** Tells Nacos everything about the instance. Never two at once: the older could arrive last. */
@@ -50,8 +53,10 @@ export class NacosLease {
       if (this.#hasEnded) throw new DiscoveryError("LEASE_LOST", `${instance.id} has left Nacos`);
       if (this.#isReplaced) throw new DiscoveryError("LEASE_LOST", `${instance.id} was registered anew meanwhile`);
       const sentAt = clock.now();
+      const { moves } = api;
       await api.register(toNacos(nameOf(instance.service), this.#instance, cluster), signal);
       this.#knownAt = sentAt;
+      this.#movesThen = moves;
       this.#isDoubtful = false;
     })();
     this.#writing = written.catch(() => {});
@@ -65,9 +70,8 @@ export class NacosLease {
     const declared = inStatus(this.#instance, status ?? this.#instance.status);
     try {
       if (clock.now() - this.#knownAt >= this.#ttlMs) return UNKNOWN; // who was silent for so long registers anew
-      const isDoubtful = this.#isDoubtful;
-      const beaten = isDoubtful ? TAKEN : await this.touch(signal);
-      if (beaten.known && (isDoubtful || declared !== this.#instance)) {
+      const beaten = this.#isInDoubt ? TAKEN : await this.touch(signal);
+      if (beaten.known && (this.#isInDoubt || declared !== this.#instance)) {
         await this.publish(inStatus(this.#instance, declared.status), signal);
       }
       return beaten;
@@ -75,6 +79,11 @@ export class NacosLease {
       this.#isDoubtful = true;
       throw error;
     }
+  }
+
+  /** Also during a beat: it may be answered by another server than it was sent to first. */
+  get #isInDoubt(): boolean {
+    return this.#isDoubtful || this.#place.api.moves !== this.#movesThen;
   }
 
   /** Whether Nacos has it, which is a beat as well. */

@@ -3,6 +3,7 @@ import type { Clock } from "../runtime/clock.js";
 import { haltSignal, untilAborted, within } from "../runtime/deadline.js";
 import type { HttpClient, HttpResponse } from "../runtime/http.js";
 import { refusal } from "./nacos-refusal.js";
+import { isForbidden, isGone } from "./nacos-server.js";
 
 /** Where the versions take a name and a password: 3.x, then 1.x and 2.x. */
 const PATHS = ["/v3/auth/user/login", "/v1/auth/login"] as const;
@@ -12,8 +13,6 @@ const LIMIT_MS = 3_000;
 const RENEW_AT = 0.8;
 /** How long a token lives unless Nacos says so, in seconds: five hours, its own default. */
 const TOKEN_TTL_S = 18_000;
-/** No answer to a log-in throws by its status: each means something here. */
-const ANY = Array.from({ length: 300 }, (_, index) => 300 + index);
 
 /** What logging in takes. */
 export interface NacosAccount {
@@ -77,10 +76,17 @@ export class NacosLogin {
     for (const each of PATHS) {
       const request = { method: "POST", path: this.#contextPath + each } as const;
       const form = { username, password };
-      const answer = await this.#http.request({ ...request, form, signal, text: true, accept: ANY });
-      if (answer.status === 404 || answer.status === 410) continue;
+      const answer = await this.#http.request({ ...request, form, signal, text: true });
+      if (isGone(answer)) continue;
+      if (isForbidden(answer)) throw refusal(this.#name, request, answer, username);
       const { token, ttlMs } = grantIn(answer);
-      if (token === undefined) throw refused(this.#name, request, answer, username);
+      if (token === undefined) {
+        // what it says instead may hold anything: nothing of it is quoted
+        throw new DiscoveryError(
+          "PROTOCOL",
+          `${this.#name} answered ${request.method} ${request.path} without a token`,
+        );
+      }
       return { token, renewAt: sentAt + ttlMs * RENEW_AT };
     }
     return { token: undefined, renewAt: Number.POSITIVE_INFINITY };
@@ -93,28 +99,13 @@ interface Granted {
   readonly renewAt: number;
 }
 
-function grantIn({ status, body }: HttpResponse): { readonly token: string | undefined; readonly ttlMs: number } {
+function grantIn({ body }: HttpResponse): { readonly token: string | undefined; readonly ttlMs: number } {
   const outer = fieldsOf(body);
   const { accessToken, tokenTtl } = outer["accessToken"] === undefined ? fieldsOf(outer["data"]) : outer;
   const ttlS = typeof tokenTtl === "number" && tokenTtl > 0 ? tokenTtl : TOKEN_TTL_S;
-  return { token: status < 300 && typeof accessToken === "string" ? accessToken : undefined, ttlMs: ttlS * 1_000 };
+  return { token: typeof accessToken === "string" ? accessToken : undefined, ttlMs: ttlS * 1_000 };
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-}
-
-/** A log-in that went through without a token tells nothing that could be quoted. */
-function refused(
-  name: string,
-  request: { readonly method: "POST"; readonly path: string },
-  answer: HttpResponse,
-  username: string,
-): DiscoveryError {
-  if (answer.status === 500) {
-    const asked = `${request.method} ${request.path} with 500, as 3.0 answers a wrong password`;
-    return new DiscoveryError("UNAVAILABLE", `${name} answered ${asked}: is that of ${username} right?`);
-  }
-  if (answer.status >= 300) return refusal(name, request, answer, username);
-  return new DiscoveryError("PROTOCOL", `${name} answered ${request.method} ${request.path} without a token`);
 }

@@ -5,6 +5,7 @@ import { type GrpcAddress, isGrpcInstalled } from "./nacos-channel.js";
 import type { NacosScope } from "./nacos-dialects.js";
 import type { NacosAccount } from "./nacos-login.js";
 import { DEFAULT_CLUSTER } from "./nacos-record.js";
+import type { NacosAddress } from "./nacos-server.js";
 
 /** Where a local server listens unless told otherwise. */
 const LOCAL_SERVER = "http://127.0.0.1:8848";
@@ -20,8 +21,13 @@ const CLUSTER = /^[0-9A-Za-z-]{1,64}$/;
 
 /** Where Nacos is, and how it is asked. */
 export interface NacosOptions {
-  /** `http://host:port` of a server, or of what stands before several, without path. @default "http://127.0.0.1:8848" */
-  readonly url?: string;
+  /**
+   * `http://host:port` of a server, or of what stands before several, without path. Several are servers of one cluster:
+   * whoever asks stays with one while it answers and goes to the next when it does not, with the leases it has.
+   *
+   * @default "http://127.0.0.1:8848"
+   */
+  readonly url?: string | readonly string[];
   /** Logs in with it; sent nowhere but there. @default none: nobody logs in */
   readonly username?: string | undefined;
   readonly password?: string | undefined;
@@ -42,7 +48,7 @@ export interface NacosOptions {
    * @throws {DiscoveryError} `INVALID_OPTION` if it is wanted and the package is not there
    */
   readonly push?: boolean | undefined;
-  /** The port that pushes. @default that of `url` and 1,000 */
+  /** The port that pushes, at each server. @default that of its `url` and 1,000 */
   readonly grpcPort?: number | undefined;
   /** Whether that port speaks TLS. @default whether `url` does */
   readonly grpcTls?: boolean | undefined;
@@ -61,15 +67,16 @@ const OPTIONS =
 export interface NacosSettings {
   /** Names it in messages. */
   readonly name: string;
-  readonly origin: string;
+  readonly servers: readonly NacosAddress[];
+  /** That of the first server. */
   readonly host: string | undefined;
   readonly contextPath: string;
   readonly account: NacosAccount | undefined;
   readonly scope: NacosScope;
   readonly cluster: string;
   readonly nameOf: (service: string) => string;
-  /** Where changes are pushed; undefined if services are polled. */
-  readonly grpc: GrpcAddress | undefined;
+  /** Where changes are pushed, at each server; nowhere if services are polled. */
+  readonly grpc: readonly GrpcAddress[];
   readonly intervalMs: number;
   readonly clock: Clock;
 }
@@ -91,38 +98,47 @@ export function settingsOf(options: NacosOptions): NacosSettings {
     INTERVAL_MS.max,
   );
   const nameOf = functionOr("nacos.serviceName", options.serviceName, (service: string) => service);
-  const origin = URL.canParse(url) ? new URL(url).origin : url;
-  const name = `Nacos ${origin}${namespaceId === DEFAULTS.namespace ? "" : `, namespace ${namespaceId}`}`;
-  const { host, grpc } = URL.canParse(url) ? addressesIn(new URL(url), options) : { host: undefined, grpc: undefined };
+  const urls = urlsIn(url);
+  const name = (at: string): string =>
+    `Nacos ${at}${namespaceId === DEFAULTS.namespace ? "" : `, namespace ${namespaceId}`}`;
   return {
-    name,
-    origin,
-    host,
+    name: name(urls.map(({ origin }) => origin).join(",")),
+    servers: urls.map(({ origin }) => ({ name: name(origin), origin })),
+    host: urls[0]?.hostname,
     contextPath,
     account: accountIn(options),
     scope: { namespaceId, groupName },
     cluster,
     nameOf,
-    grpc,
+    grpc: isPushWanted(options) ? urls.map((each) => grpcAt(each, options)) : [],
     intervalMs,
     clock,
   };
 }
 
-function addressesIn(
-  { protocol, hostname, port }: URL,
-  { push, grpcPort, grpcTls }: NacosOptions,
-): { readonly host: string; readonly grpc: GrpcAddress | undefined } {
+function urlsIn(given: unknown): readonly URL[] {
+  const several: readonly unknown[] = Array.isArray(given) ? given : [given];
+  if (several.length === 0) throw invalid("nacos.url", given, "one URL or several");
+  return several.map((each) => {
+    const url = typeof each === "string" && URL.canParse(each) ? new URL(each) : undefined;
+    if (url && HTTP_PORTS[url.protocol]) return url;
+    const shown = typeof each === "string" ? each.replace(/\/\/.*@/s, "//…@").replace(/\?.*$/s, "?…") : each;
+    throw invalid("nacos.url", shown, "an http:// or https:// URL, or several of them");
+  });
+}
+
+function grpcAt({ protocol, hostname, port }: URL, { grpcPort, grpcTls }: NacosOptions): GrpcAddress {
   const nextTo = Number(port || HTTP_PORTS[protocol]) + GRPC_PORT_OFFSET;
-  const grpc = {
-    host: hostname,
-    port: numberIn("nacos.grpcPort", grpcPort ?? Math.min(nextTo, MAX_PORT), 1, MAX_PORT, true),
-    tls: flag("nacos.grpcTls", grpcTls) ?? protocol === "https:",
-  };
+  return { host: hostname, port: grpcPort ?? Math.min(nextTo, MAX_PORT), tls: grpcTls ?? protocol === "https:" };
+}
+
+function isPushWanted({ push, grpcPort, grpcTls }: NacosOptions): boolean {
+  if (grpcPort !== undefined) numberIn("nacos.grpcPort", grpcPort, 1, MAX_PORT, true);
+  flag("nacos.grpcTls", grpcTls);
   const isWanted = flag("nacos.push", push);
   const isPossible = isWanted !== false && isGrpcInstalled();
   if (isWanted && !isPossible) throw invalid("nacos.push", true, "true only where @grpc/grpc-js is installed");
-  return { host: hostname, grpc: isPossible ? grpc : undefined };
+  return isPossible;
 }
 
 function flag(field: string, value: unknown): boolean | undefined {

@@ -6,6 +6,7 @@ const MAX_DETAIL_LENGTH = 200;
 /** What Nacos says, with 503 or 429, when it is asked more than its control plugin grants. */
 const TOO_MUCH = /flow restricted|over (limit|threshold)|too many/i;
 const TOO_LONG = /Metadata.*length/i;
+const LOG_IN = /\/login$/;
 
 /** What ends a message about something that is no Nacos. */
 export const NO_NACOS = "is that the HTTP port of a Nacos server (8848), and is its context path right?";
@@ -24,9 +25,10 @@ export interface Asked {
  */
 export function refusal(who: string, asked: Asked, answer: HttpResponse, user: string | undefined): DiscoveryError {
   const { status } = answer;
-  const detail = detailOf(answer.body);
+  const isPassword = status === 500 && LOG_IN.test(asked.path); // nothing of it is quoted
+  const detail = isPassword ? "" : detailOf(answer.body);
   const said = `${who} answered ${asked.method} ${asked.path} with ${status}${detail ? `: ${detail}` : ""}`;
-  const { code, advice } = meaningOf(status, detail, user);
+  const { code, advice } = isPassword ? wrongPassword(user) : meaningOf(status, detail, user);
   const seconds = Number(answer.headers["retry-after"]);
   const retryAfterMs = Number.isFinite(seconds) ? seconds * 1_000 : undefined;
   return new DiscoveryError(code, advice ? `${said}; ${advice}` : said, { retryAfterMs });
@@ -42,11 +44,16 @@ export function notDone(who: string, { method, path }: Asked, body: unknown): Di
     : new DiscoveryError("PROTOCOL", `${text}; ${NO_NACOS}`);
 }
 
-function meaningOf(
-  status: number,
-  detail: string,
-  user: string | undefined,
-): { readonly code: ErrorCode; readonly advice?: string } {
+interface Meaning {
+  readonly code: ErrorCode;
+  readonly advice?: string;
+}
+
+function wrongPassword(user: string | undefined): Meaning {
+  return { code: "UNAVAILABLE", advice: `so 3.0 answers a wrong password: is that of ${user} right?` };
+}
+
+function meaningOf(status: number, detail: string, user: string | undefined): Meaning {
   if (status === 401 || status === 403) {
     const advice = user
       ? `may ${user} read and write that namespace, and is the password right?`

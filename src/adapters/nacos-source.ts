@@ -25,7 +25,7 @@ export function nacosSource(
   client: NacosClient,
   api: NacosApi,
 ): Required<Omit<Discovery, "fallback">> {
-  const { name, host, scope, nameOf, grpc: address, intervalMs, clock } = settings;
+  const { name, host, scope, nameOf, grpc: addresses, intervalMs, clock } = settings;
   const answer = (service: string, hosts: readonly unknown[]): Answer =>
     answerOf(service, `${scope.groupName}@@${nameOf(service)}`, hosts);
 
@@ -34,6 +34,10 @@ export function nacosSource(
   }
 
   const pushed = (service: string, hosts: readonly unknown[]): Answer => answer(service, api.listed(hosts));
+
+  const plugs = { addresses, client, scope, clock };
+  const telling = { nameOf, pushed, read, intervalMs, random: systemRandom };
+  const watch = addresses.length === 0 ? undefined : new NacosWatch({ ...plugs, ...telling });
 
   const source = {
     name,
@@ -57,14 +61,14 @@ export function nacosSource(
     },
   } satisfies Discovery;
 
-  const watch =
-    address &&
-    new NacosWatch({ address, client, scope, nameOf, pushed, read, intervalMs, clock, random: systemRandom });
   if (!watch) return { ...source, ...polling(source, { intervalMs, clock }) };
-  const quietMs = Math.max(intervalMs, ALIVE_MS) * MISSING;
+  const polled = { ...POLLED, watch: "poll", quietMs: Math.max(intervalMs, ALIVE_MS) * MISSING } as const;
+  const streamed = { ...polled, watch: "stream" } as const;
   return {
     ...source,
-    capabilities: { ...POLLED, watch: "stream", quietMs },
+    get capabilities() {
+      return watch.isPushing ? streamed : polled;
+    },
     watch: (service, { since, signal }) => watch.of(service, since, signal),
   };
 }

@@ -3,8 +3,8 @@ import type { Position, RegistryUpdate } from "../model/update.js";
 import type { Cancel, Clock, Random } from "../runtime/clock.js";
 import { haltSignal } from "../runtime/deadline.js";
 import type { Answer } from "./nacos-answer.js";
-import type { NacosConnection, NacosPlug } from "./nacos-connection.js";
-import { NacosLink } from "./nacos-link.js";
+import type { NacosConnection } from "./nacos-connection.js";
+import { NacosLink, type NacosPlugs } from "./nacos-link.js";
 import { Reader, toldTo } from "./watch-reader.js";
 
 /** A list shows what a push must tell within this, in milliseconds (both are merged for 500), or the push is deaf. */
@@ -15,7 +15,7 @@ const ASK_AGAIN_MS = 30_000;
 const JITTER = 0.1;
 
 /** What a watch needs. */
-export interface NacosWatchOptions extends NacosPlug {
+export interface NacosWatchOptions extends NacosPlugs {
   /** How a service is called in Nacos. */
   readonly nameOf: (service: string) => string;
   /** Reads what was pushed of a service. */
@@ -41,6 +41,11 @@ export class NacosWatch {
       changed: () => this.#stir(),
     };
     this.#link = new NacosLink(options, listener, options.random);
+  }
+
+  /** Whether changes are pushed, as far as is known; else services are polled. */
+  get isPushing(): boolean {
+    return this.#link.isPushing;
   }
 
   /** The updates of one service, beginning with what it is now. Throws when it is neither pushed nor can be polled. */

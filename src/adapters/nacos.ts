@@ -3,7 +3,7 @@ import { DiscoveryError } from "../model/errors.js";
 import { invalid, numberIn } from "../model/fields.js";
 import { enlisted, hostPort, type ServiceInstance } from "../model/instance.js";
 import { Recent } from "../registry/recent.js";
-import type { Lease, Registry, Renewal } from "../registry/registry.js";
+import type { Discovery, Lease, Registrar, Registry, Renewal } from "../registry/registry.js";
 import { NacosApi } from "./nacos-api.js";
 import { NacosClient } from "./nacos-client.js";
 import { NacosLease } from "./nacos-lease.js";
@@ -51,9 +51,7 @@ export function nacos(options: NacosOptions = {}): Registry {
     return `${service}@${hostPort(host, port)}`;
   }
 
-  return {
-    ...nacosSource(settings, client, api),
-
+  const registrar: Omit<Registrar, keyof Discovery> = {
     async register(instance, { ttlMs, signal }) {
       numberIn("ttlMs", ttlMs, TTL_MS.min, TTL_MS.max);
       const incarnation = randomInt(1, LIVES);
@@ -106,6 +104,7 @@ export function nacos(options: NacosOptions = {}): Registry {
       return {};
     },
   };
+  return Object.assign(nacosSource(settings, client, api), registrar); // a copy would remember what it can do now
 }
 
 /** A refusal concerns one lease, an outage all of them. */

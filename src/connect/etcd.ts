@@ -3,6 +3,7 @@ import { invalid } from "../model/fields.js";
 import type { Registry } from "../registry/registry.js";
 import { knownKeys } from "../runtime/options.js";
 import { decoded } from "./decoded.js";
+import { membersAt } from "./members.js";
 import { shownUrl } from "./shown-url.js";
 
 /** Where etcd listens for its clients unless told otherwise. */
@@ -18,20 +19,13 @@ export function openEtcd(
   const query = Object.fromEntries(url.searchParams);
   knownKeys(path, query, ["token"]);
   const scheme = url.protocol === "etcd:" ? "http" : "https";
-  const members = hosts.map((host) =>
-    URL.canParse(`${scheme}://${host}`) ? new URL(`${scheme}://${host}`) : undefined,
-  );
-  const isPlain = members.every((member) => member && member.pathname === "/" && member.username === "");
+  const members = membersAt(hosts, ETCD_PORT);
   const who = [url.username, url.password].map(decoded);
-  if (url.hostname === "" || !isPlain || who.includes(undefined)) {
+  if (!members || who.includes(undefined)) {
     throw invalid(path, shownUrl(url.href), "etcd://host:2379, or several hosts with commas between them");
   }
-  const endpoints = members.map((member, index) => {
-    const port = /:\d+$/.exec(hosts[index] as string)?.[0] ?? `:${ETCD_PORT}`; // 80 and 443 are left out of a parsed one
-    return `${scheme}://${member?.hostname}${port}`;
-  });
   const [username, password] = who.map((text) => text || undefined);
   const token = username === undefined ? (query["token"] ?? fromEnvironment) : undefined;
   const prefix = /^\/?$/.test(url.pathname) ? {} : { prefix: `${url.pathname.replace(/\/$/, "")}/` };
-  return etcd({ endpoints, username, password, token, ...prefix });
+  return etcd({ endpoints: members.map((member) => `${scheme}://${member}`), username, password, token, ...prefix });
 }

@@ -15,4 +15,6 @@ export const channels = {
   heartbeat: channel("discovery:heartbeat"),
   /** Another registry of a failover is read, because of `error` or because a preferred one is back: `{ from, to, error }`. */
   failover: channel("discovery:failover"),
+  /** A registry that pushes is polled from now on, because of `error`, or pushes again: `{ registry, watch, error }`. */
+  watch: channel("discovery:watch"),
 } as const;

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { setTimeout as pass } from "node:timers/promises";
 import { afterEach, describe, it } from "vitest";
 import { type NacosOptions, nacos } from "../../src/adapters/nacos.js";
 import { DiscoveryError } from "../../src/model/errors.js";
 import type { RegistryUpdate } from "../../src/model/update.js";
 import { ManualClock } from "../../src/testing/index.js";
+import { deadPort } from "../fakes/backend.js";
 import { type FakeNacosOptions, startFakeNacos } from "../fakes/nacos.js";
 import { startFakeNacosGrpc } from "../fakes/nacos-grpc.js";
 
@@ -215,6 +217,53 @@ describe("nacos().watch(), pushed to", () => {
   it("opens another connection after one that ended in the moment it was set up", async () => {
     const { grpc } = await start({ before: (each) => each.cutAfter("HealthCheckRequest"), stepMs: 20 });
     assert.equal(grpc.setUps, 2);
+  });
+
+  it("says that it is pushed to until a first try has failed, then that it polls, and tells so once each", async () => {
+    const turns: unknown[] = [];
+    const heard = (turn: unknown): void => void turns.push(turn);
+    subscribe("discovery:watch", heard);
+    const fake = await startFakeNacos({ api: "v1" });
+    const grpcPort = await deadPort();
+    const clock = new ManualClock();
+    const registry = nacos({ url: fake.url, grpcPort, clock });
+    opened.push(fake, registry);
+    assert.equal(registry.capabilities.watch, "stream"); // nobody knows better
+    const halt = new AbortController();
+    const reading = (async () => {
+      for await (const _ of registry.watch?.("orders", { signal: halt.signal }) ?? []);
+    })().catch(() => {});
+    const says = async (watch: string): Promise<void> => {
+      for (let tries = 0; registry.capabilities.watch !== watch; tries++) {
+        assert.ok(tries < 500, `never: ${watch}`);
+        await clock.advance(20);
+        await pass(5);
+      }
+    };
+    await says("poll");
+    for (let tries = 0; tries < 50; tries++) await clock.advance(100).then(() => pass(2)); // others fail as well
+    const grpc = await startFakeNacosGrpc(() => [], undefined, grpcPort);
+    opened.push(grpc);
+    await says("stream");
+    halt.abort(new Error("over"));
+    await reading;
+    unsubscribe("discovery:watch", heard);
+    const [{ error, ...lost }, back] = turns as [{ error: Error }, unknown];
+    assert.match(error.message, /does not accept on its gRPC port 127\.0\.0\.1:\d+: is it open/);
+    assert.deepEqual(
+      [lost, back, turns.length],
+      [{ registry: registry.name, watch: "poll" }, { registry: registry.name, watch: "stream", error: undefined }, 2],
+    );
+    assert.equal(registry.capabilities.watch, "stream"); // that nobody watches is no loss
+  });
+
+  it("says that it polls where a connection takes subscriptions and pushes nothing", async () => {
+    const { registry, clock, push, until } = await start();
+    assert.equal(registry.capabilities.watch, "stream");
+    await clock.advance(2_000);
+    assert.equal(registry.capabilities.watch, "poll");
+    push([]);
+    await until(() => registry.capabilities.watch === "stream");
   });
 
   it("leaves no timer behind", async () => {

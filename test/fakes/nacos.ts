@@ -5,6 +5,8 @@ import { type Backend, startBackend } from "./backend.js";
 export interface FakeNacosOptions {
   readonly api: "v1" | "v3";
   readonly user?: { readonly username: string; readonly password: string; readonly tokenTtl?: number };
+  /** What it lists: several fakes that share it are servers of one cluster. */
+  readonly hosts?: Map<string, Record<string, unknown>>;
 }
 
 /** Nacos as its answers were recorded from 2.3.2 and 3.0.3: v1 in plain text, v3 wrapped, both unknown names and all. */
@@ -17,6 +19,8 @@ export interface FakeNacos {
   api: "v1" | "v3";
   /** Answers the next requests of that kind by these instead. */
   answer(kind: string, status: number, body: string): void;
+  /** Takes questions and answers none. */
+  silence(): void;
   /** No token that was given is good any more. */
   revoke(): void;
   close(): Promise<void>;
@@ -36,14 +40,15 @@ const GROUPS = ["DEFAULT_GROUP", "MY_DEFAULT_GROUP"].map((groupName, index) => (
   groupName,
 }));
 
-export async function startFakeNacos({ api, user }: FakeNacosOptions): Promise<FakeNacos> {
+export async function startFakeNacos({ api, user, hosts = new Map() }: FakeNacosOptions): Promise<FakeNacos> {
   const asked: Asked[] = [];
-  const hosts = new Map<string, Record<string, unknown>>();
   const scripted = new Map<string, { readonly status: number; readonly body: string }>();
   let tokens = 0;
+  let isSilent = false;
   const backend: Backend = await startBackend(async (request, response) => {
     const given = await read(request);
     const { status, body } = answerTo(given);
+    if (isSilent) return;
     response.writeHead(status, { "content-type": body.startsWith("{") ? "application/json" : "text/plain" }).end(body);
   });
 
@@ -135,6 +140,9 @@ export async function startFakeNacos({ api, user }: FakeNacosOptions): Promise<F
     hosts,
     api,
     answer: (kind, status, body) => void scripted.set(kind, { status, body }),
+    silence: () => {
+      isSilent = true;
+    },
     revoke: () => void tokens++,
     close: () => backend.close(),
   };
