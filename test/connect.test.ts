@@ -200,7 +200,7 @@ describe("connect, to Nacos", () => {
     await list(`nacos://ann:p%40ss@127.0.0.1:${port}/blue?group=shop&cluster=C1`);
     assert.deepEqual(asked, [
       "/nacos/v3/auth/user/login username=ann&password=p%40ss",
-      "/nacos/v3/client/ns/instance/list?serviceName=mcp-discovery&namespaceId=blue&groupName=shop&clusterName=DEFAULT ",
+      "/nacos/v1/ns/instance/list?serviceName=mcp-discovery&namespaceId=blue&groupName=shop ",
       "/nacos/v3/client/ns/instance/list?serviceName=orders&namespaceId=blue&groupName=shop&clusterName=C1%2CDEFAULT ",
     ]);
   });
@@ -268,6 +268,7 @@ async function startNacos() {
     });
     request.on("end", () => {
       asked.push(`${request.url} ${body}`);
+      if (request.url?.startsWith("/nacos/v1/")) response.writeHead(410); // it is a 3.1
       response.end('{"code":0,"message":"success","data":[],"accessToken":"t","tokenTtl":18000}');
     });
   });

@@ -111,10 +111,13 @@ export class NacosApi {
     }
   }
 
-  /** Since 3.0 v3 is the way forward, and 3.1 has no other; before it there is v1. */
+  /**
+   * v1 while it is there, up to 3.0, and only then v3: there, up to 3.2.1 at least, what is registered at one server of a
+   * cluster may never be heard of at the others (alibaba/nacos#14992; seen with 3.0.3).
+   */
   async #probe(signal: AbortSignal): Promise<Dialect> {
-    const request = V3.list({ serviceName: "mcp-discovery", ...this.#scope }, DEFAULT_CLUSTER);
-    this.#dialect = isGone(await this.#client.ask(request, signal)) ? V1 : V3;
+    const request = V1.list({ serviceName: "mcp-discovery", ...this.#scope }, DEFAULT_CLUSTER);
+    this.#dialect = isGone(await this.#client.ask(request, signal)) ? V3 : V1;
     return this.#dialect;
   }
 }

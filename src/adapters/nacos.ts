@@ -22,7 +22,7 @@ const LIVES = 2 ** 48 - 1;
 /** Leases of which this process knows more than they say. */
 const REMEMBERED = 10_000;
 /**
- * Nacos as a registry, over its HTTP APIs: v3, or v1 where that is not there. Changes are pushed where
+ * Nacos as a registry, over its HTTP APIs: v1, or v3 where that has ended. Changes are pushed where
  * `@grpc/grpc-js` is installed, and polled elsewhere; an instance lives by light beats, and is registered anew instead
  * after any doubt.
  *

@@ -191,14 +191,27 @@ describe("nacos()", () => {
     assert.equal((await registry.list("orders", { signal })).type, "reset");
     assert.deepEqual(
       fake.asked.map(({ path }) => path.split("/")[2]),
-      ["v1", "v3", "v3", "v1"],
+      ["v1", "v1", "v3", "v1", "v1"],
     );
+  });
+
+  it("speaks v1 where both are there: what v3 is told, the servers of a cluster keep from each other", async () => {
+    const { registry, fake } = await start({ api: "both" });
+    const lease = await register(registry);
+    await registry.renew([{ lease }], { signal });
+    await registry.list("orders", { signal });
+    await registry.deregister(lease, { signal });
+    assert.deepEqual([...new Set(fake.asked.map(({ path }) => path.split("/")[2]))], ["v1"]);
   });
 
   it("says that no Nacos is there, if neither is", async () => {
     const { registry, fake } = await start({ api: "v1" }, { contextPath: "/registry" });
     assert.ok(fake.url);
-    await rejects(register(registry), "PROTOCOL", /POST \/registry\/v1\/ns\/instance with 404.*is that the HTTP port/);
+    await rejects(
+      register(registry),
+      "PROTOCOL",
+      /POST \/registry\/v3\/client\/ns\/instance with 404.*is that the HTTP port/,
+    );
   });
 
   it("calls a service as Nacos does, if it is told how", async () => {

@@ -1,9 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import { type Backend, startBackend } from "./backend.js";
 
+type Api = "v1" | "v3" | "both";
+
 /** What the fake is: a version, and who may log in. */
 export interface FakeNacosOptions {
-  readonly api: "v1" | "v3";
+  /** Both: as 3.0. */
+  readonly api: Api;
   readonly user?: { readonly username: string; readonly password: string; readonly tokenTtl?: number };
   /** What it lists: several fakes that share it are servers of one cluster. */
   readonly hosts?: Map<string, Record<string, unknown>>;
@@ -16,7 +19,7 @@ export interface FakeNacos {
   readonly asked: Asked[];
   /** The records that lists show, by `ip:port`. */
   readonly hosts: Map<string, Record<string, unknown>>;
-  api: "v1" | "v3";
+  api: Api;
   /** Answers the next requests of that kind by these instead. */
   answer(kind: string, status: number, body: string): void;
   /** Takes questions and answers none. */
@@ -54,7 +57,8 @@ export async function startFakeNacos({ api, user, hosts = new Map() }: FakeNacos
 
   function answerTo(given: Asked): { readonly status: number; readonly body: string } {
     const path = given.path.replace(/^\/nacos/, "");
-    if (!path.startsWith(`/${fake.api}/`)) {
+    const [, spoken] = path.split("/");
+    if (fake.api !== "both" && spoken !== fake.api) {
       const body = JSON.stringify({
         timestamp: "2026-01-01T00:00:00.000+00:00",
         status: 404,
@@ -75,7 +79,7 @@ export async function startFakeNacos({ api, user, hosts = new Map() }: FakeNacos
         body: wrapped(403, null, given.token ? "token invalid!" : "Code: 401, Message: User not found!"),
       };
     }
-    return { status: 200, body: fake.api === "v1" ? v1(given) : v3(given) };
+    return { status: 200, body: spoken === "v1" ? v1(given) : v3(given) };
   }
 
   function login({ username, password }: Asked["params"]): { readonly status: number; readonly body: string } {
