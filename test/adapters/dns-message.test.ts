@@ -6,6 +6,7 @@ import { afterEach, describe, it } from "vitest";
 import { dns } from "../../src/adapters/dns.js";
 import { decodeAnswer, encodeQuestion, TYPES } from "../../src/adapters/dns-message.js";
 import { DiscoveryError } from "../../src/model/errors.js";
+import { isRegistrar, type Registrar } from "../../src/registry/registry.js";
 import { systemClock } from "../../src/runtime/clock.js";
 
 const { signal } = new AbortController();
@@ -28,6 +29,13 @@ describe("decodeAnswer", () => {
 });
 
 describe("encodeQuestion", () => {
+  it("offers to take answers of 4,096 bytes", () => {
+    const question = encodeQuestion(1, "orders.test", TYPES.SRV);
+    assert.equal(question.readUInt16BE(10), 1); // one additional record
+    const offer = question.subarray(-11);
+    assert.deepEqual([offer[0], offer.readUInt16BE(1), offer.readUInt16BE(3)], [0, TYPES.OPT, 4_096]);
+  });
+
   it("refuses a name that DNS cannot carry", () => {
     for (const name of ["a..b", `${"x".repeat(64)}.test`, `${"abc.".repeat(80)}test`]) {
       assert.throws(() => encodeQuestion(1, name, TYPES.A), /is no name that DNS can ask for/);
@@ -36,6 +44,11 @@ describe("encodeQuestion", () => {
 });
 
 describe("dns", () => {
+  it("takes no registrations, by its type as well", () => {
+    const takes: ReturnType<typeof dns> extends Registrar ? true : false = false;
+    assert.equal(isRegistrar(registryAt(1)), takes);
+  });
+
   it("believes only the answer that has the number of its question", async () => {
     const port = await overUdp((question, send) => {
       const forged = answerTo(question, "6.6.6.6");

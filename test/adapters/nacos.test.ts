@@ -30,6 +30,23 @@ for (const api of ["v1", "v3"] as const) {
       assert.ok(beat && !("beat" in beat.params) && !("metadata" in beat.params));
     });
 
+    it("says in which namespace, group and cluster, and with what weight", async () => {
+      const { registry, fake } = await start({ api }, { namespace: "blue", group: "shop", cluster: "C1" });
+      const heavy = defineInstance({ service: "orders", host: "10.0.0.1", port: 80, weight: 2.5 });
+      const lease = await registry.register(heavy, { ttlMs: 9_000, signal });
+      await registry.renew([{ lease }], { signal });
+      await registry.deregister(lease, { signal });
+      const told = fake.asked.filter(({ kind }) => ["register", "beat", "deregister"].includes(kind));
+      assert.equal(told.length, 3);
+      for (const { params } of told) {
+        assert.deepEqual(
+          ["namespaceId", "groupName", "clusterName"].map((name) => params[name]),
+          ["blue", "shop", "C1"],
+        );
+      }
+      assert.equal(told[0]?.params["weight"], "2.5");
+    });
+
     it("asks for its ttl by the three keys that Nacos preserves", async () => {
       const { registry, fake } = await start({ api });
       await registry.register(instance, { ttlMs: 18_000, signal });

@@ -17,7 +17,7 @@ const PUSH_MS = 5_000;
 const opened: { close(): Promise<unknown> }[] = [];
 const { signal } = new AbortController();
 
-for (const { name, start } of nacosVersions()) {
+for (const { name, instances, start } of nacosVersions()) {
   describe.skipIf(missing)(`what a real Nacos ${name} pushes`, () => {
     let server: RunningRegistry;
     let proxy: TcpFaultProxy;
@@ -152,9 +152,8 @@ for (const { name, start } of nacosVersions()) {
     }
 
     async function post(form: Record<string, string>): Promise<void> {
-      const api = name === "2.3.2" ? "v1/ns" : "v3/client/ns";
       const body = new URLSearchParams(form);
-      const answer = await fetch(`${server.url}/nacos/${api}/instance`, { method: "POST", body });
+      const answer = await fetch(`${server.url}/nacos${instances}`, { method: "POST", body });
       assert.equal(answer.status, 200, await answer.text());
     }
   });

@@ -14,7 +14,7 @@ const LAG_MS = 800;
 const opened: { close(): Promise<unknown> }[] = [];
 const { signal } = new AbortController();
 
-for (const { name, start } of nacosVersions()) {
+for (const { name, instances: path, start } of nacosVersions()) {
   describe.skipIf(missing)(`a real Nacos ${name}`, () => {
     let server: RunningRegistry;
     beforeAll(async () => {
@@ -65,8 +65,8 @@ for (const { name, start } of nacosVersions()) {
 
     it("reads instances that other clients registered, and shows none that an operator disabled", async () => {
       const form = { serviceName: "Foreign", ip: "10.0.0.9", weight: "0.5", metadata: '{"secure":"true"}' };
-      await post("/v1/ns/instance", { ...form, port: "80" });
-      await post("/v1/ns/instance", { ...form, port: "81", enabled: "false" });
+      await post(path, { ...form, port: "80" });
+      await post(path, { ...form, port: "81", enabled: "false" });
       await systemClock.sleep(LAG_MS);
       const registry = keep(nacos({ url: server.url, serviceName: () => "Foreign" }));
       assert.deepEqual(
@@ -131,11 +131,9 @@ for (const { name, start } of nacosVersions()) {
     /** What a client of Nacos' own is told. */
     async function bare(service: string): Promise<unknown> {
       await systemClock.sleep(LAG_MS);
-      const answer = await fetch(`${server.url}/nacos/v1/ns/instance/list?serviceName=${service}`);
-      const { hosts } = (await answer.json()) as {
-        hosts: { weight: number; enabled: boolean; metadata: { team: string } }[];
-      };
-      const [{ weight, enabled, metadata } = assert.fail()] = hosts;
+      const answer = await fetch(`${server.url}/nacos${path}/list?serviceName=${service}`);
+      const { hosts, data } = (await answer.json()) as Record<"hosts" | "data", Bare[] | undefined>;
+      const [{ weight, enabled, metadata } = assert.fail()] = hosts ?? data ?? [];
       return { weight, enabled, team: metadata.team };
     }
 
@@ -143,6 +141,12 @@ for (const { name, start } of nacosVersions()) {
       return keep(nacos(options)).list("guarded", { signal });
     }
   });
+}
+
+interface Bare {
+  readonly weight: number;
+  readonly enabled: boolean;
+  readonly metadata: { readonly team: string };
 }
 
 async function instances(registry: ReturnType<typeof nacos>, service: string) {
