@@ -28,7 +28,7 @@ export interface Relay {
 export async function relayTo(registry: string): Promise<Relay | undefined> {
   const url = URL.canParse(registry) ? new URL(registry) : undefined;
   const fallback = url && PORTS[url.protocol];
-  if (!url || !fallback || url.searchParams.has("peers")) return undefined;
+  if (!url || !fallback || url.searchParams.has("peers") || url.hostname.includes(",")) return undefined;
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const port = Number(url.port || fallback);
   const sockets = new Set<Socket>();
