@@ -1,5 +1,5 @@
-import { DiscoveryError, type ErrorCode } from "../model/errors.js";
 import { type HttpClient, type HttpResponse, httpClient } from "../runtime/http.js";
+import { type Explanation, explained } from "./explained.js";
 
 type Query = Readonly<Record<string, string | undefined>>;
 
@@ -37,13 +37,14 @@ export class ConsulClient {
 
   /** Asks the agent about itself, or tells it something. */
   agent(method: "GET" | "PUT", path: string, { query = {}, ...request }: ConsulRequest): Promise<HttpResponse> {
-    return explained(this.#http.request({ method, path: `/v1/agent/${path}${search(query)}`, ...request }));
+    const asked = this.#http.request({ method, path: `/v1/agent/${path}${search(query)}`, ...request });
+    return explained(asked, EXPLANATIONS);
   }
 
   /** Asks for what the datacenter knows. */
   catalog(path: string, { query = {}, ...request }: ConsulRequest): Promise<HttpResponse> {
     const where = search({ ...query, dc: this.#datacenter });
-    return explained(this.#http.request({ method: "GET", path: `/v1/${path}${where}`, ...request }));
+    return explained(this.#http.request({ method: "GET", path: `/v1/${path}${where}`, ...request }), EXPLANATIONS);
   }
 
   close(): Promise<void> {
@@ -57,20 +58,10 @@ function search(query: Query): string {
 }
 
 /** What Consul says in plain text, what it is to us, and what can be done. */
-const EXPLANATIONS: readonly (readonly [RegExp, ErrorCode, string])[] = [
+const EXPLANATIONS: readonly Explanation[] = [
   [/No path to datacenter/, "REJECTED", "does that datacenter exist, and has it joined this one?"],
   [/ACL not found/, "UNAUTHORIZED", "it does not know the token: is it of this datacenter, and not yet revoked?"],
   [/Permission denied/, "UNAUTHORIZED", "the token needs a policy with service:write, and service:read and node:read"],
   [/with 404 \(REJECTED\)$|no JSON \(PROTOCOL\)$/, "PROTOCOL", "is that the HTTP port of a Consul agent?"],
   [/with 30\d/, "PROTOCOL", "is that the HTTP port of a Consul agent? Redirects are not followed"],
 ];
-
-function explained(asked: Promise<HttpResponse>): Promise<HttpResponse> {
-  return asked.catch((error: unknown) => {
-    const found = DiscoveryError.is(error) && EXPLANATIONS.find(([pattern]) => pattern.test(error.message));
-    if (!found) throw error;
-    const [, code, advice] = found;
-    const { message, cause, retryAfterMs } = error;
-    throw new DiscoveryError(code, `${message.replace(/ \([A-Z_]+\)$/, "")}; ${advice}`, { cause, retryAfterMs });
-  });
-}

@@ -12,6 +12,7 @@ import { ConsulReads } from "./consul-reads.js";
 import { checkIdOf, lifeIn, lifeOf, toConsul } from "./consul-record.js";
 import { partIn } from "./consul-shared.js";
 import { deadlineOf } from "./consul-watch.js";
+import { inLanes } from "./lanes.js";
 
 /** Where a local agent listens unless told otherwise. */
 const LOCAL_AGENT = "http://127.0.0.1:8500";
@@ -151,15 +152,10 @@ export function consul(options: ConsulOptions = {}): Registry {
 
     async renew(beats, { signal }) {
       const unknown: Renewal["unknown"][number][] = [];
-      const waiting = beats.values();
-      const work = async (): Promise<void> => {
-        for (const each of waiting) {
-          const reason = await beat(each, signal);
-          if (reason !== undefined) unknown.push({ lease: each.lease, reason });
-        }
-      };
-      const ended = await Promise.allSettled(Array.from({ length: Math.min(PARALLEL_BEATS, beats.length) }, work));
-      for (const each of ended) if (each.status === "rejected") throw each.reason;
+      await inLanes(beats, PARALLEL_BEATS, async (each) => {
+        const reason = await beat(each, signal);
+        if (reason !== undefined) unknown.push({ lease: each.lease, reason });
+      });
       return { unknown };
     },
 

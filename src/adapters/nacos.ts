@@ -4,6 +4,7 @@ import { invalid, numberIn } from "../model/fields.js";
 import { enlisted, hostPort, type ServiceInstance } from "../model/instance.js";
 import { Recent } from "../registry/recent.js";
 import type { Discovery, Lease, Registrar, Registry, Renewal } from "../registry/registry.js";
+import { inLanes } from "./lanes.js";
 import { NacosApi } from "./nacos-api.js";
 import { NacosClient } from "./nacos-client.js";
 import { NacosLease } from "./nacos-lease.js";
@@ -67,22 +68,17 @@ export function nacos(options: NacosOptions = {}): Registry {
 
     async renew(beats, { signal }) {
       const unknown: Renewal["unknown"][number][] = [];
-      const waiting = beats.values();
       let heartbeatMs: number | undefined;
-      const work = async (): Promise<void> => {
-        for (const { lease, status } of waiting) {
-          try {
-            const { known, intervalMs = Number.POSITIVE_INFINITY } = await leaseOf(lease).beat(status, signal);
-            if (!known) unknown.push({ lease, reason: "unknown" });
-            else if (intervalMs < (heartbeatMs ?? lease.ttlMs)) heartbeatMs = intervalMs;
-          } catch (error) {
-            if (!isAboutOne(error)) throw error;
-            unknown.push({ lease, reason: error.message }); // the others must not miss their beat for it
-          }
+      await inLanes(beats, PARALLEL_BEATS, async ({ lease, status }) => {
+        try {
+          const { known, intervalMs = Number.POSITIVE_INFINITY } = await leaseOf(lease).beat(status, signal);
+          if (!known) unknown.push({ lease, reason: "unknown" });
+          else if (intervalMs < (heartbeatMs ?? lease.ttlMs)) heartbeatMs = intervalMs;
+        } catch (error) {
+          if (!isAboutOne(error)) throw error;
+          unknown.push({ lease, reason: error.message }); // the others must not miss their beat for it
         }
-      };
-      const ended = await Promise.allSettled(Array.from({ length: Math.min(PARALLEL_BEATS, beats.length) }, work));
-      for (const each of ended) if (each.status === "rejected") throw each.reason;
+      });
       return { unknown, heartbeatMs };
     },
 
