@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { EventEmitter, once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
@@ -178,8 +179,10 @@ describe.skipIf(missing)("a real Consul", () => {
       await once(server, "listening");
       const { port } = server.address() as AddressInfo;
       await keep(createAgent({ registry, service: "shy", host: "127.0.0.1", port, ttlMs })).start();
+      const held = once(waitingQueries("shy"), "sent");
       const service = keep(createResolver({ registry, refreshMs: 1_000 })).service("shy");
       await service.ready();
+      await held; // Consul 1.20 answers whoever begins to ask later with a refusal, which is no list
       await acl(`policy/${policy["ID"]}`, { ID: policy["ID"], Name: "orders", Rules: "" });
       while (service.snapshot.suspects.length === 0) await systemClock.sleep(20);
       for (const until = systemClock.now() + 4 * ttlMs; systemClock.now() < until; await systemClock.sleep(50)) {
@@ -211,6 +214,18 @@ function url(scheme = "http:"): string {
 function keep<T extends { close(): Promise<unknown> }>(value: T): T {
   opened.push(value);
   return value;
+}
+
+/** Tells when a blocking query of a service has been sent. */
+function waitingQueries(service: string): EventEmitter {
+  const told = new EventEmitter();
+  const sent = (message: unknown): void => {
+    const { path } = (message as { readonly request: { readonly path: string } }).request;
+    if (path.startsWith(`/v1/health/service/${service}?index=`)) told.emit("sent");
+  };
+  subscribe("undici:client:sendHeaders", sent);
+  opened.push({ close: async () => void unsubscribe("undici:client:sendHeaders", sent) });
+  return told;
 }
 
 function list(options: ConsulOptions) {
