@@ -82,12 +82,12 @@ export class Endpoint {
     if (this.#hasLeft && left === 0) this.#makeRoom();
   }
 
-  /** It was chosen and then not called after all: if it was on trial, the next call is one. */
+  /** @internal It was chosen and then not called after all: if it was on trial, the next call is one. */
   notCalled(): void {
     if (this.ejection.onTrial) this.#watcher.judged(this, "cancelled");
   }
 
-  /** Whether it is listed no more. */
+  /** @internal Whether it is listed no more. */
   get hasLeft(): boolean {
     return this.#hasLeft;
   }
