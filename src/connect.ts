@@ -78,7 +78,7 @@ export function connect<R extends Discovery | Registrar>(
   }
   if (typeof source === "string") return connectTo(path, source);
   if (typeof source !== "object" || typeof source.close !== "function") {
-    throw invalid(path, source, "a URL or an adapter's value");
+    throw invalid(path, source, "a URL as a string, several with commas between them, or an adapter's value");
   }
   return { registry: source, host: source.host, release: async () => {} };
 }

@@ -34,6 +34,12 @@ describe("connect", () => {
     await assert.rejects(list(`consul+https://127.0.0.1:${port}`), /Consul https:.*no TLS.*\(PROTOCOL\)/);
   });
 
+  it("says that a URL is a string, and several are one string", () => {
+    for (const given of [new URL("http://a.internal"), ["http://a.internal", "http://b.internal"]]) {
+      assert.throws(() => connect("registry", given as never), /a URL as a string, several with commas between them/);
+    }
+  });
+
   it("goes to port 8500 unless told otherwise", () => {
     const { registry, host } = open("consul://consul.internal");
     assert.deepEqual([registry.name, host], ["Consul http://consul.internal:8500", "consul.internal"]);

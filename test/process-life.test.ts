@@ -113,6 +113,18 @@ describe("a process with an attached server", () => {
     assert.equal(code, 0);
   });
 
+  it("is warned once when no registry answers and nobody listens", async () => {
+    const { code, output } = await script(`
+      process.on("warning", ({ code, message }) => console.log(code, /127.0.0.1:1.*is it running/.test(message)));
+      const ending = new AbortController();
+      const agent = createAgent({ registry: "http://127.0.0.1:1", service: "orders", host: "10.0.0.1", port: 3000 });
+      setTimeout(() => ending.abort(), 1_000); // time for several tries
+      await agent.start({ signal: ending.signal }).catch(() => {});
+      await agent.stop();
+    `);
+    assert.deepEqual([code, output], [0, "DISCOVERY_NOT_REGISTERED true\n"]);
+  });
+
   it("is warned when it is refused and nobody listens", async () => {
     const { code, output } = await script(`
       process.on("warning", ({ code, message }) => console.log(code, /agent.port is missing/.test(message)));

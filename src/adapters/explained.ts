@@ -1,4 +1,4 @@
-import { DiscoveryError, type ErrorCode } from "../model/errors.js";
+import { DiscoveryError, type ErrorCode, saidBy } from "../model/errors.js";
 import type { HttpResponse } from "../runtime/http.js";
 
 /** What a failure's message says, what that is to us, and what can be done. */
@@ -15,7 +15,7 @@ export async function explained(
     const found = DiscoveryError.is(error) && explanations.find(([said]) => said.test(error.message));
     if (!found) throw error;
     const [, code, advice] = found;
-    const { message, cause, retryAfterMs } = error;
-    throw new DiscoveryError(code, `${message.replace(/ \([A-Z_]+\)$/, "")}; ${advice}`, { cause, retryAfterMs });
+    const { cause, retryAfterMs } = error;
+    throw new DiscoveryError(code, `${saidBy(error)}; ${advice}`, { cause, retryAfterMs });
   }
 }

@@ -62,9 +62,17 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
   try {
     return await (await command.load())(args);
   } catch (error) {
-    process.stderr.write(`mcp-discovery ${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`mcp-discovery ${name}: ${whatIsWrong(error, name)}\n`);
     return isUsage(error) ? USAGE_ERROR : 1;
   }
+}
+
+/** Node's own errors do not know this command: what to do about them is added. */
+function whatIsWrong(error: unknown, name: string): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = "code" in error ? String(error.code) : "";
+  if (code.startsWith("ERR_PARSE_ARGS")) return `${error.message}. What there is: mcp-discovery ${name} --help`;
+  return code === "EADDRINUSE" ? `${error.message}; --port 0 takes a free one` : error.message;
 }
 
 function isUsage(error: unknown): boolean {

@@ -1,5 +1,5 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
-import { DiscoveryError } from "../model/errors.js";
+import { DiscoveryError, saidBy } from "../model/errors.js";
 import type { Snapshot } from "../model/update.js";
 import type { Routing } from "./routing.js";
 
@@ -19,7 +19,8 @@ export function nobodyUsable(about: {
 }): DiscoveryError {
   const { service, registry, state, endpoints, routing, waitMs, cause } = about;
   if (state === "unknown") {
-    const message = `${registry} has not told of "${service}" within ${waitMs} ms. Is it running, and is its URL right?`;
+    const said = cause ? `: ${saidBy(cause)}` : ". Is it running, and is its URL right?";
+    const message = `${registry} has not told of "${service}" within ${waitMs} ms${said}`;
     return new DiscoveryError(cause?.code === "UNAUTHORIZED" ? "UNAUTHORIZED" : "UNAVAILABLE", message, {
       service,
       cause,
@@ -36,7 +37,7 @@ export function nobodyUsable(about: {
   if (about.isFull) return full(service, endpoints, routing);
   const { counts, matching, missing } = filtered(endpoints, routing);
   if (endpoints.length > 0 && matching.length === 0) {
-    const message = `No instance of "${service}" is of ${missing}: ${listed(counts)}. Widen the filter, or start such an instance.`;
+    const message = `No instance of "${service}" is of ${missing}; left by each filter: ${listed(counts)}. Widen the filter, or start such an instance.`;
     return new DiscoveryError("NO_MATCH", message, { service, counts });
   }
   for (const { instance, ejection, suspect } of matching) {

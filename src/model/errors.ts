@@ -65,6 +65,11 @@ export class DiscoveryError extends Error {
   }
 }
 
+/** What an error says, for a message that names its own code. */
+export function saidBy({ message }: Error): string {
+  return message.replace(/ \([A-Z_]+\)$/, "");
+}
+
 /** For the `default` of a switch that must be complete: the compiler objects if it can be reached. */
 export function unreachable(value: never): never {
   throw new DiscoveryError("PROTOCOL", `Unexpected ${JSON.stringify(value)}`);

@@ -213,9 +213,10 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
     const { instance, address } = await described(options, { bound, registryHost }, scope, failed);
     this.#address = address;
     const health = how?.health ? livenessCheck(how.health) : healthCheckOf("agent.health", options.health);
-    return new Registration(registrar, instance, { ttlMs, health }, this.#scope, (event, payload) =>
-      this.emit(event, payload),
-    );
+    return new Registration(registrar, instance, { ttlMs, health }, this.#scope, (event, payload) => {
+      if (event === "registerFailed") this.#warn(payload as Parameters<AgentEvents["registerFailed"]>[0]);
+      this.emit(event, payload);
+    });
   }
 
   /** Nobody awaits the start of an attached agent: a refusal must not end the process, and may be lifted. */
@@ -226,11 +227,15 @@ export class Agent extends Emitter<AgentEvents> implements AsyncDisposable {
 
   #failed({ cause, ...when }: FailedTry): void {
     const error = DiscoveryError.is(cause) ? cause : new DiscoveryError("UNAVAILABLE", "The start failed", { cause });
-    if (!this.heard("registerFailed") && when.attempt === 1) {
-      process.emitWarning(`Not registered yet: ${error.message}`, { code: "DISCOVERY_NOT_REGISTERED" });
-    }
+    this.#warn({ cause: error, ...when });
     if (error.code === "ID_CONFLICT") this.emit("conflict", { cause: error });
     this.emit("registerFailed", { cause: error, ...when });
+  }
+
+  /** An outage ends no start: whoever hears no event would wait without a word. */
+  #warn({ cause, attempt }: { cause: DiscoveryError; attempt: number }): void {
+    if (attempt !== 1 || this.#registration?.wasHeld || this.heard("registerFailed")) return;
+    process.emitWarning(`Not registered yet: ${cause.message}`, { code: "DISCOVERY_NOT_REGISTERED" });
   }
 
   async #leave(): Promise<void> {

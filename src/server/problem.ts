@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type ServerResponse, STATUS_CODES } from "node:http";
-import { DiscoveryError, type ErrorCode } from "../model/errors.js";
+import { DiscoveryError, type ErrorCode, saidBy } from "../model/errors.js";
 
 /** What is quoted back of a request, in characters: a long wrong key must not make a longer answer. */
 const MAX_QUOTED = 500;
@@ -52,7 +52,7 @@ export function problemOf(error: unknown): Problem {
   if (!DiscoveryError.is(error)) return new Problem(500, "INTERNAL", "The registry failed to answer");
   const status = STATUS[error.code] ?? 502;
   const field = error.field === undefined ? undefined : wireName(error.field);
-  const told = error.message.replace(/ \([A-Z_]+\)$/, "");
+  const told = saidBy(error);
   const detail = field === undefined ? told : told.replace(error.field ?? "", () => field);
   const extra = field === undefined ? {} : { field: field.slice(0, MAX_QUOTED) };
   const headers = status === 429 || status === 503 ? LATER : {};

@@ -56,7 +56,7 @@ export class RegistryServer<R extends Registry = Registry>
     this.#host = host;
     const isLocal = host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
     if (!isLocal && options.insecure !== true) {
-      const message = `Binding to ${host} lets anybody on the network register and deregister. Set insecure: true to do so`;
+      const message = `Binding to ${host} lets anybody on the network register and deregister. Set insecure: true (on the command line --insecure) to do so`;
       throw new DiscoveryError("INSECURE_BIND", message, { field: "server.host" });
     }
     if (registry !== undefined && !isRegistrar(registry)) throw invalid("server.registry", registry, "a registry");

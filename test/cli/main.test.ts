@@ -26,16 +26,17 @@ describe("mcp-discovery", () => {
     for (const option of ["--prot", "--port=x", "--port=70000"]) {
       assert.equal((await ended("registry", option)).code, 2, option);
     }
+    assert.match((await ended("registry", "--prot")).err, /'--prot'.*mcp-discovery registry --help/);
     const { err } = await ended("registry", "--port", "abc");
     assert.equal(err, 'mcp-discovery registry: --port must be a port from 0 to 65535, got "abc" (INVALID_OPTION)\n');
   });
 
   it("ends with 1 where it may not or cannot listen", async () => {
     const open = await ended("registry", "--port", "0", "--host", "0.0.0.0");
-    assert.deepEqual([open.code, /INSECURE_BIND/.test(open.err)], [1, true]);
+    assert.deepEqual([open.code, /--insecure.*INSECURE_BIND/.test(open.err)], [1, true]);
     const { url } = await registry();
     const taken = await ended("registry", "--port", new URL(url).port);
-    assert.deepEqual([taken.code, /EADDRINUSE/.test(taken.err)], [1, true]);
+    assert.deepEqual([taken.code, /EADDRINUSE.*--port 0 takes a free one/.test(taken.err)], [1, true]);
   });
 
   it("takes the spec's own registration, and ends cleanly when it is told to", async () => {

@@ -90,7 +90,7 @@ describe("an error about nobody", () => {
       (error) => {
         assert.ok(DiscoveryError.is(error, "NO_MATCH"));
         assert.deepEqual(error.counts, { known: 3, tags: 2, version: 0 });
-        return /is of version \^2: 3 known, 2 tags, 0 version/.test(error.message);
+        return /is of version \^2; left by each filter: 3 known, 2 tags, 0 version/.test(error.message);
       },
     );
   });
