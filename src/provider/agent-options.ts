@@ -53,7 +53,8 @@ export interface AgentOptions
    */
   readonly readyWhen?: ReadyCheck;
   /**
-   * Asks the registry to probe a path that this process serves itself, where it can.
+   * Asks the registry to probe a path that this process serves itself, where it can: ours does, the others go by
+   * heartbeats alone.
    *
    * @default no probes, unless `attach()` serves `/health`
    */
