@@ -62,6 +62,10 @@ const EXPLANATIONS: readonly Explanation[] = [
   [/No path to datacenter/, "REJECTED", "does that datacenter exist, and has it joined this one?"],
   [/ACL not found/, "UNAUTHORIZED", "it does not know the token: is it of this datacenter, and not yet revoked?"],
   [/Permission denied/, "UNAUTHORIZED", "the token needs a policy with service:write, and service:read and node:read"],
-  [/with 404 \(REJECTED\)$|no JSON \(PROTOCOL\)$/, "PROTOCOL", "is that the HTTP port of a Consul agent?"],
+  [
+    /with 404(?:: 404 page not found)? \(REJECTED\)$|no JSON \(PROTOCOL\)$/,
+    "PROTOCOL",
+    "is that the HTTP port of a Consul agent?",
+  ],
   [/with 30\d/, "PROTOCOL", "is that the HTTP port of a Consul agent? Redirects are not followed"],
 ];

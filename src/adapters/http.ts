@@ -8,6 +8,7 @@ import { knownKeys } from "../runtime/options.js";
 import { secretOption } from "../runtime/request-headers.js";
 import { healthToWire } from "../wire/health.js";
 import { manyFromWire, positionOf, toWire } from "../wire/json.js";
+import { type Explanation, explained } from "./explained.js";
 import { HttpNodes } from "./http-nodes.js";
 import { SharedWatch } from "./http-watch.js";
 
@@ -15,6 +16,13 @@ import { SharedWatch } from "./http-watch.js";
 const BATCH = 1_000;
 /** A stream is pinged every 15 s: two missed pings and a bit, in milliseconds. */
 const QUIET_MS = 35_000;
+
+/** What to ask whoever got an answer that no registry of ours gives: most often another one listens there. */
+const WHOSE = "is that a registry of this package? URLs of others begin with consul:, etcd:, eureka: or nacos:";
+const EXPLANATIONS: readonly Explanation[] = [
+  [/ \/v1\/(?:register|services\S*) with 40[45]\b/, "REJECTED", WHOSE],
+  [/no JSON \(PROTOCOL\)$/, "PROTOCOL", WHOSE],
+];
 
 /** Where an MCP registry is. */
 export interface HttpOptions {
@@ -71,14 +79,16 @@ export function httpOver(connect: (patient?: boolean) => HttpClient, name: strin
     async list(service, { since, signal }) {
       const path = `/v1/services/${encodeURIComponent(service)}/instances`;
       const headers = since === undefined ? {} : { "if-none-match": `"${since}"` };
-      const answer = await client.request({ method: "GET", path, signal, headers, accept: [304, 404] });
+      const asked = client.request({ method: "GET", path, signal, headers, accept: [304, 404] });
+      const answer = await explained(asked, EXPLANATIONS);
       return listed(service, since, answer);
     },
 
     watch: (service, { since, signal }) => watch.of(service, since, signal),
 
     async services({ signal }) {
-      const { body } = await client.request({ method: "GET", path: "/v1/services", signal });
+      const asked = client.request({ method: "GET", path: "/v1/services", signal });
+      const { body } = await explained(asked, EXPLANATIONS);
       const { services } = fieldsOf(body);
       return Array.isArray(services) ? services.map((each) => String(fieldsOf(each)["service_name"])) : [];
     },
@@ -86,7 +96,8 @@ export function httpOver(connect: (patient?: boolean) => HttpClient, name: strin
     async register(instance, { ttlMs, health, holder, edition, signal }) {
       const health_check = health && healthToWire(health);
       const body = { ...toWire(instance), ttl: ttlMs / 1_000, health_check, holder, edition };
-      const answer = await client.request({ method: "POST", path: "/v1/register", signal, body });
+      const asked = client.request({ method: "POST", path: "/v1/register", signal, body });
+      const answer = await explained(asked, EXPLANATIONS);
       return leaseFrom(instance, answer);
     },
 
@@ -160,7 +171,7 @@ function listed(service: string, since: string | undefined, { status, body }: Ht
   const { code, epoch: told, revision, warming, instances, known } = fieldsOf(body);
   const epoch = typeof told === "string" ? told : undefined;
   if (status === 404 && code !== "SERVICE_UNKNOWN") {
-    throw new DiscoveryError("PROTOCOL", `No MCP registry: 404 for the list of ${service}`, { service });
+    throw new DiscoveryError("PROTOCOL", `No registry of ours: 404 for the list of ${service}; ${WHOSE}`, { service });
   }
   if (status === 404 || known === false) return { type: "absent", epoch, warming: warming === true };
   return {

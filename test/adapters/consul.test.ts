@@ -430,6 +430,7 @@ describe("consul()", () => {
     for (const [answer, pattern] of [
       [(response: ServerResponse) => response.end("<html>hello</html>"), /no JSON.*HTTP port of a Consul agent/],
       [(response: ServerResponse) => response.writeHead(404).end(), /with 404.*HTTP port of a Consul agent/],
+      [(response: ServerResponse) => response.writeHead(404).end("404 page not found"), /found; is that the HTTP port/],
       [(response: ServerResponse) => response.socket?.end("SSH-2.0-OpenSSH_9.2\r\n"), /speaks no HTTP/],
     ] as const) {
       const { list, asked } = await start();

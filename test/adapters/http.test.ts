@@ -38,6 +38,27 @@ describe("http", () => {
     await rejects(elsewhere.registry.list("orders", { signal }), "PROTOCOL");
   });
 
+  it("asks whether another registry listens there, when no registry of ours would answer so", async () => {
+    const answers: ((response: ServerResponse) => unknown)[] = [
+      (response) => response.writeHead(404).end("404 page not found"), // a Consul, an etcd
+      (response) => response.writeHead(405).end(),
+      (response) => response.end("<html>"),
+    ];
+    for (const answer of answers) {
+      const { registry } = await speaking((_, response) => answer(response));
+      for (const asked of [
+        registry.register(instance, { ttlMs: 30_000, signal }),
+        registry.list("orders", { signal }),
+        registry.services?.({ signal }),
+      ]) {
+        await assert.rejects(
+          async () => asked,
+          /is that a registry of this package\? URLs of others begin with consul:/,
+        );
+      }
+    }
+  });
+
   it("applies the records it can read and counts the others", async () => {
     const good = { service_name: "orders", host: "10.0.0.1", port: 80 };
     const instances = [
