@@ -15,6 +15,7 @@ import { createRegistryServer } from "../src/server/index.js";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "mcp-discovery-examples-"));
 const children: ChildProcess[] = [];
+const IMPORT = /^import .*\n/gm;
 
 beforeAll(() => {
   execFileSync("node", [".ci/ready.mjs"], { cwd: ROOT });
@@ -104,10 +105,15 @@ describe("the guide", () => {
     const registry = createRegistryServer({ port: 0 });
     const url = await registry.listen();
     const blocks = readFileSync(join(ROOT, "docs/guide.md"), "utf8").matchAll(/```js\n(.*?)```/gs);
-    const bodies = [...blocks].map(([, code = ""]) => `await (async () => {\n${code.replace("8761", "0")}})();`);
+    const codes = [...blocks].map(([, code = ""]) => code.replace("8761", "0"));
+    const imports = codes.flatMap((code) => code.match(IMPORT) ?? []); // they cannot stand in a function
+    const bodies = codes.map((code) => `await (async () => {\n${code.replace(IMPORT, "")}})();`);
     assert.ok(bodies.length >= 3);
     const file = join(scratch, "guide.mjs");
-    writeFileSync(file, `${guideStage(url)}\n${bodies.join("\n")}\nconsole.log("all of it ran");\nprocess.exit(0);\n`);
+    writeFileSync(
+      file,
+      `${imports.join("")}${guideStage(url)}\n${bodies.join("\n")}\nconsole.log("all of it ran");\nprocess.exit(0);\n`,
+    );
     const { stdout } = await promisify(execFile)("node", [file], { encoding: "utf8", timeout: 15_000 });
     assert.equal(stdout, "all of it ran\n");
     await registry.close();
@@ -135,9 +141,7 @@ function guideStage(url: string): string {
   return `
     import { once } from "node:events";
     import { createServer } from "node:http";
-    import { Agent, interceptors } from "undici";
     import { createAgent, createResolver } from "mcp-discovery";
-    import { createRegistryServer } from "mcp-discovery/server";
     const backend = createServer((_request, response) => response.end()).listen(0, "127.0.0.1");
     await once(backend, "listening");
     await createAgent({ registry: "${url}", service: "orders", port: backend.address().port }).start();
