@@ -69,10 +69,11 @@ export class Attempt extends Timed implements Handler {
     else this.#detach(reason);
   }
 
-  /** Nobody else is left to ask: it may keep its turn, if all it waits for is a socket. */
+  /** Nobody else is left to ask: it may keep its turn, if all it waits for is a socket, and it still waits. */
   keepsTurn(): boolean {
-    if (this.#isQueued) this.waitOn();
-    return this.#isQueued;
+    const waits = this.#isQueued && !this.#ended;
+    if (waits) this.waitOn();
+    return waits;
   }
 
   protected override timedOut(): void {

@@ -62,6 +62,23 @@ describe("a call that waits for a connection, all of which our own calls have", 
     assert.deepEqual([total(), orders.endpoints[0]?.load.inFlight, orders.endpoints[0]?.load.failures], [1, 1, 0]);
   });
 
+  it("has no turn to keep once its connection is refused: it fails at once", async () => {
+    const { orders, backends, streams } = await start(1, { timeoutMs: 60_000 });
+    await streams(1);
+    const failed = assert.rejects(orders.request("/"), /No other instance is left/);
+    await Promise.all(backends.map((each) => each.close()));
+    await failed;
+    assert.deepEqual(orders.endpoints[0]?.load.inFlight, 0);
+  });
+
+  it("has none either once the resolver is closed", async () => {
+    const { orders, resolver, streams } = await start(1, { timeoutMs: 60_000 });
+    await streams(1);
+    const failed = assert.rejects(orders.request("/"), (error) => DiscoveryError.is(error, "CLOSED"));
+    await resolver.close();
+    await failed;
+  });
+
   it("is none where somebody else has one to spare", async () => {
     const { orders, held, asked, streams } = await start(3);
     await streams(2);
@@ -138,7 +155,7 @@ async function start(count: number, options: CreateResolverOptions = {}) {
   const streams = async (times: number): Promise<void> => {
     for (let begun = 0; begun < times; begun++) (await orders.request("/stream")).body.on("error", () => {});
   };
-  return { clock, orders, held, total, asked, streams };
+  return { clock, resolver, backends, orders, held, total, asked, streams };
 }
 
 function turn(): Promise<void> {
