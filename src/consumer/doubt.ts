@@ -35,16 +35,16 @@ export interface Doubt {
   confirmed: boolean;
   /** The registry does not name it because it began anew, not because it saw it go: while it warms up that proves nothing. */
   forgot: boolean;
-  /** The registry was out of reach before: its lease may have ended because nobody could renew it. */
-  readonly lapsed: boolean;
+  /** How many could be called before the registry was out of reach, and its lease ended because nobody could renew it, perhaps. */
+  readonly before: number | undefined;
 }
 
 /** Why a loss is doubted, as far as that matters later. */
-export type Ground = Pick<Doubt, "forgot" | "lapsed">;
+export type Ground = Pick<Doubt, "forgot" | "before">;
 
-export function newDoubt(instance: ServiceInstance, { forgot, lapsed }: Ground, now: number): Doubt {
+export function newDoubt(instance: ServiceInstance, { forgot, before }: Ground, now: number): Doubt {
   const until = now + patience(instance);
-  return { instance, since: now, until, evidence: undefined, confirmed: false, forgot, lapsed };
+  return { instance, since: now, until, evidence: undefined, confirmed: false, forgot, before };
 }
 
 /** Begins the doubt anew: what was found out before no longer counts. */
@@ -82,10 +82,11 @@ export function isOver(doubt: Doubt, now: number, othersListed: boolean): boolea
 
 /**
  * Whether it is called as before: nothing speaks against it but a registry that could not be reached. That is no reason
- * to send all its calls to whoever got through to the registry first.
+ * to send all its calls to whoever got through to the registry first. It is one where as many are listed as before: then
+ * others took its place.
  */
-export function isSpared({ lapsed, evidence }: Doubt): boolean {
-  return lapsed && (evidence === undefined || evidence === "alive");
+export function isSpared({ before = 0, evidence }: Doubt, listed: number): boolean {
+  return listed < before && (evidence === undefined || evidence === "alive");
 }
 
 /** How long whoever cannot be heard is waited for, in milliseconds. */

@@ -27,13 +27,13 @@ export class Doubts {
     return back;
   }
 
-  /** Takes in what a probe found. True if the instance ranks otherwise now. */
+  /** Takes in what a probe found. True if the instance may rank otherwise now. */
   found(id: string, evidence: Evidence): boolean {
     const doubt = this.all.get(id);
     if (!doubt) return false;
-    const wasSpared = isSpared(doubt);
+    const wasSpared = isSpared(doubt, 0);
     doubt.evidence = evidence;
-    return isSpared(doubt) !== wasSpared;
+    return isSpared(doubt, 0) !== wasSpared;
   }
 
   /** The registry was asked and said nothing else: that counts against whoever has been doubted for a while. */

@@ -21,10 +21,10 @@ export function lostBy(told: Told, update: Exclude<RegistryUpdate, { type: "curr
   }
 }
 
-/** How many take calls as a matter of course. */
-export function usableOf(told: Told): number {
+/** How many take calls as a matter of course, those left out `besides`. */
+export function usableOf(told: Told, besides?: ReadonlyMap<string, unknown>): number {
   let count = 0;
-  for (const instance of told.values()) if (isUsable(instance)) count++;
+  for (const [id, instance] of told) if (isUsable(instance) && !besides?.has(id)) count++;
   return count;
 }
 

@@ -85,8 +85,9 @@ export class Membership {
   /** Those who rank below the listed: not who lost its lease in an outage, perhaps, while fewer are listed than before it. */
   get below(): ReadonlyMap<string, Doubt> {
     const { open } = this;
-    if (open.size === 0 || usableOf(this.#told) >= this.#reach.before) return open;
-    return new Map([...open].filter(([, doubt]) => !isSpared(doubt)));
+    if (open.size === 0) return open;
+    const listed = usableOf(this.#told);
+    return new Map([...open].filter(([, doubt]) => !isSpared(doubt, listed)));
   }
 
   /** True from a failure to hear the registry to its next answer. */
@@ -106,7 +107,7 @@ export class Membership {
 
   /** Takes in one update. `now` is monotonic. */
   apply(update: RegistryUpdate, now: number): MembershipChange {
-    this.#reach.heard(now, () => usableOf(this.known));
+    this.#reach.heard(now, () => usableOf(this.known, this.below));
     switch (update.type) {
       case "reset":
         return this.#reset(update, now);
@@ -219,9 +220,9 @@ export class Membership {
     const all = kept || (this.#massLoss && isMassLoss(usableOf(this.#told), missed.length, this.#massLoss));
     let doubted = false;
     for (const instance of missed) {
-      const lapsed = this.#massLoss !== undefined && this.#reach.mayHaveEnded(patience(instance), now);
-      if (!all && !lapsed) continue;
-      this.#doubts.begin(instance, { forgot, lapsed }, now);
+      const before = this.#massLoss && this.#reach.calledBefore(patience(instance), now);
+      if (!all && before === undefined) continue;
+      this.#doubts.begin(instance, { forgot, before }, now);
       doubted = true;
     }
     return doubted;

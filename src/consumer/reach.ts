@@ -25,11 +25,6 @@ export class Reach {
   /** Those that still matter, each shorter than the one before. */
   #outages: readonly Outage[] = [];
 
-  /** How many could be called before the registry went away. */
-  get before(): number {
-    return Math.max(0, ...this.#outages.map(({ before }) => before));
-  }
-
   /** True from a failure to the next answer. */
   get isAway(): boolean {
     return this.#isAway;
@@ -45,16 +40,20 @@ export class Reach {
     this.#isAway = true;
   }
 
-  /** The registry has answered. `usable` says how many can be called by what it told until now. */
-  heard(now: number, usable: () => number): void {
-    if (this.#isAway) this.#back({ awayMs: now - this.#heardAt, backAt: now, before: usable() });
+  /** The registry has answered. `called` says how many can be called by what it told until now. */
+  heard(now: number, called: () => number): void {
+    if (this.#isAway) this.#back({ awayMs: now - this.#heardAt, backAt: now, before: called() });
     this.#heardAt = now;
     this.#isAway = false;
   }
 
-  /** Whether a lease of that ttl may have ended because nobody could renew it: for one ttl after an outage. */
-  mayHaveEnded(ttlMs: number, now: number): boolean {
-    return this.#outages.some(({ awayMs, backAt }) => awayMs >= ttlMs * LAPSE_SHARE && now - backAt < ttlMs);
+  /**
+   * How many could be called before an outage in which a lease of that ttl may have ended because nobody could renew it:
+   * for one ttl after it. Undefined if there was none.
+   */
+  calledBefore(ttlMs: number, now: number): number | undefined {
+    const ending = this.#outages.filter(({ awayMs, backAt }) => awayMs >= ttlMs * LAPSE_SHARE && now - backAt < ttlMs);
+    return ending.length === 0 ? undefined : Math.max(...ending.map(({ before }) => before));
   }
 
   /** A short outage does not put an end to what has to be said of a long one before it. */

@@ -10,8 +10,8 @@ import { orders } from "../fakes/scripted-registry.js";
 describe("Reach", () => {
   it("holds leases for ended, perhaps, after half their ttl out of reach, and for a ttl from the return on", () => {
     const reach = backAfter(15_000);
-    assert.deepEqual([reach.mayHaveEnded(30_000, 15_000), reach.mayHaveEnded(30_001, 15_000)], [true, false]);
-    assert.deepEqual([reach.mayHaveEnded(30_000, 44_999), reach.mayHaveEnded(30_000, 45_000)], [true, false]);
+    assert.deepEqual([reach.calledBefore(30_000, 15_000), reach.calledBefore(30_001, 15_000)], [1, undefined]);
+    assert.deepEqual([reach.calledBefore(30_000, 44_999), reach.calledBefore(30_000, 45_000)], [1, undefined]);
   });
 
   it("counts from the last answer, not from the first failure: nobody knows what was between them", () => {
@@ -20,28 +20,25 @@ describe("Reach", () => {
     reach.heard(50_000, () => 3);
     reach.missed();
     reach.heard(60_000, () => 3);
-    assert.deepEqual([reach.mayHaveEnded(20_000, 60_000), reach.mayHaveEnded(21_000, 60_000)], [true, false]);
+    assert.deepEqual([reach.calledBefore(20_000, 60_000), reach.calledBefore(21_000, 60_000)], [3, undefined]);
   });
 
   it("takes no silence for an outage that no failure broke", () => {
     const reach = new Reach();
     reach.begin(0);
     reach.heard(3_600_000, () => 3);
-    assert.equal(reach.mayHaveEnded(1_000, 3_600_000), false);
+    assert.equal(reach.calledBefore(1_000, 3_600_000), undefined);
   });
 
   it("does not forget a long outage over a short one that follows", () => {
     const reach = backAfter(60_000, 3);
     reach.missed();
     reach.heard(61_000, () => 1);
-    assert.deepEqual([reach.mayHaveEnded(30_000, 61_000), reach.before], [true, 3]);
+    assert.equal(reach.calledBefore(30_000, 61_000), 3);
     reach.missed();
-    reach.heard(101_000, () => 2);
-    assert.deepEqual([reach.mayHaveEnded(30_000, 101_000), reach.before], [true, 3]);
-    assert.equal(reach.mayHaveEnded(30_000, 131_000), false);
-    reach.missed();
-    reach.heard(220_000, () => 2);
-    assert.equal(reach.before, 2, "what is over is over");
+    reach.heard(76_000, () => 2);
+    assert.deepEqual([reach.calledBefore(30_000, 89_999), reach.calledBefore(30_000, 90_000)], [3, 2]);
+    assert.equal(reach.calledBefore(30_000, 106_000), undefined, "what is over is over");
   });
 
   it("does not count the time in which nobody asked", () => {
@@ -51,7 +48,7 @@ describe("Reach", () => {
     reach.begin(3_600_000);
     reach.missed();
     reach.heard(3_601_000, () => 3);
-    assert.equal(reach.mayHaveEnded(30_000, 3_601_000), false);
+    assert.equal(reach.calledBefore(30_000, 3_601_000), undefined);
   });
 });
 
@@ -100,6 +97,27 @@ describe("Membership, after an outage", () => {
     assert.equal(members.below.has("orders@10.0.0.1:1"), false);
     members.apply(list([4, 5, 6, 7]), 62_000);
     assert.equal(members.below.has("orders@10.0.0.1:1"), true);
+  });
+
+  it("leaves them below when the registry is away for a moment more: they are not among those called before that", () => {
+    const members = returned(3);
+    members.apply(list([4, 5, 6]), 60_000);
+    assert.equal(members.below.size, 3);
+    members.missed();
+    members.apply(list([4, 5, 6]), 60_500);
+    assert.equal(members.below.size, 3);
+    members.missed();
+    members.apply(list([7, 8, 9]), 80_000);
+    assert.equal(members.below.size, 6);
+  });
+
+  it("asks how many were called before this outage, not before a longer one of this morning", () => {
+    const members = returned(9);
+    members.apply(list([1, 2, 3, 4, 5, 6, 7, 8, 9]), 18_000_000);
+    members.apply(observed([4, 5, 6, 7, 8, 9], "deregistered"), 19_000_000);
+    members.missed();
+    members.apply(list([11, 12, 13]), 20_000_000);
+    assert.equal(members.below.size, 3);
   });
 
   it("ends doubts as ever, by evidence or in time", () => {

@@ -79,7 +79,7 @@ export class ConsumerView {
 
   settled() {
     const { snapshot } = this.#service;
-    this.#outage.settled(this.#seen);
+    this.#outage.settled(this.#seen, this.#doubtedAt);
     this.#isSpokenTo = this.process.heard !== this.#heard;
     this.#heard = this.process.heard;
     if (this.#isSpokenTo) this.#heardAt = this.process.clock.now();

@@ -224,7 +224,7 @@ export const MUTANTS = [
   {
     name: "an outage demotes whoever is not back first",
     file: "consumer/doubt.js",
-    find: "return lapsed && (",
+    find: "return listed < before && (",
     replace: "return false && (",
     why: "whoever gets through to the registry first gets all calls (C-3)",
     weights: { "registry-unreached": 1 },

@@ -20,8 +20,8 @@ export class OutageView {
     this.#heardAt = process.clock.now();
   }
 
-  /** @param seen what the consumer has shown until now */
-  settled(seen) {
+  /** @param seen what the consumer has shown until now, those `doubted` included: they may have ranked below the others */
+  settled(seen, doubted) {
     const { heard, pauses, clock } = this.#process;
     if (heard === this.#heard) return;
     const awayMs = clock.now() - this.#heardAt;
@@ -31,7 +31,7 @@ export class OutageView {
     this.#pauses = pauses;
     if (stoodStill || awayMs < this.#outageMs) return;
     this.#world.network.count("outage seen");
-    this.#before = [...seen.values()].filter(({ status }) => USABLE.has(status)).length;
+    this.#before = [...seen].filter(([id, { status }]) => USABLE.has(status) && !doubted.has(id)).length;
     this.#backAt = clock.now();
   }
 
