@@ -1,5 +1,5 @@
 import { DiscoveryError, type ErrorCode } from "../model/errors.js";
-import type { HttpResponse } from "../runtime/http.js";
+import { type HttpResponse, RefusedWith } from "../runtime/http.js";
 
 /** The most of a refusal that an error quotes, in characters. */
 const MAX_DETAIL_LENGTH = 200;
@@ -31,7 +31,8 @@ export function refusal(who: string, asked: Asked, answer: HttpResponse, user: s
   const { code, advice } = isPassword ? wrongPassword(user) : meaningOf(status, detail, user);
   const seconds = Number(answer.headers["retry-after"]);
   const retryAfterMs = Number.isFinite(seconds) ? seconds * 1_000 : undefined;
-  return new DiscoveryError(code, advice ? `${said}; ${advice}` : said, { retryAfterMs });
+  const cause = new RefusedWith(status);
+  return new DiscoveryError(code, advice ? `${said}; ${advice}` : said, { retryAfterMs, cause });
 }
 
 /** A 200 that does not say `ok`: Nacos takes some requests so and does nothing. */

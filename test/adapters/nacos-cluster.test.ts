@@ -62,6 +62,20 @@ for (const api of ["v1", "v3"] as const) {
       assert.deepEqual(kinds(), [["register"], ["register"]]);
     });
 
+    it("are not left over a request that none of them can take, however often it is repeated", async () => {
+      const { registry, servers, kinds } = await start({ api });
+      const lease = await register(registry);
+      for (let times = 0; times < 3; times++) {
+        for (const each of servers) each.answer("list", 500, "caused: broken record");
+        await rejects(registry.list("orders", { signal }), "UNAVAILABLE", /broken record/);
+        await registry.renew([{ lease }], { signal });
+      }
+      assert.deepEqual(kinds(), [
+        ["register", "list", "beat", "list", "beat", "list", "beat"],
+        ["list", "list", "list"],
+      ]);
+    });
+
     it("hear of a lease by a whole registration first when another one was left", async () => {
       const { registry, servers, kinds } = await start({ api });
       const [first, second] = [await register(registry), await register(registry, 81)];
