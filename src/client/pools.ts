@@ -57,8 +57,8 @@ export class Pools {
     if (lane === undefined) {
       lane = new Lane(poolFor(endpoint, this.#options), this.#options.connections, now);
       if (this.#isClosed) return destroyed(lane);
+      if (this.#lanes.size >= MAX_POOLS) this.#closeOldest(); // before it is there itself: no call is on it yet
       this.#lanes.set(endpoint, lane);
-      if (this.#lanes.size > MAX_POOLS) this.#closeOldest();
     }
     lane.usedAt = now;
     if (endpoint.hasLeft) queueMicrotask(() => this.retire([endpoint])); // called this once more, after a pause
