@@ -66,6 +66,7 @@ class MergeReader {
   readonly #sources: readonly Discovery[];
   readonly #ground: { readonly clock: Clock; readonly random: Random };
   readonly #lastKnown = new Recent<MergeParts>(SERVICES);
+  readonly #watching = new Set<{ readonly service: string; readonly told: Told }>();
   readonly #halt = haltSignal();
 
   constructor(sources: readonly Discovery[], ground: { readonly clock: Clock; readonly random: Random }) {
@@ -75,6 +76,8 @@ class MergeReader {
 
   async list(service: string, since: Position | undefined, signal: AbortSignal): Promise<RegistryUpdate> {
     const before = this.#partsOf(service);
+    const watching = [...this.#watching].filter((each) => each.service === service);
+    const then = watching.map(({ told }) => told.parts);
     const answers = await Promise.allSettled(
       this.#sources.map((source, index) => this.#ask(source, service, before[index]?.position, signal)),
     );
@@ -85,6 +88,8 @@ class MergeReader {
     const [first] = answers;
     if (first?.status === "rejected" && answers.every(({ status }) => status === "rejected")) throw first.reason;
     this.#lastKnown.set(service, parts);
+    const listed = parts.map((part, index) => (answers[index]?.status === "fulfilled" ? part : undefined));
+    for (const [index, { told }] of watching.entries()) told.listed(then[index] as MergeParts, listed);
     const list = mergedList(parts);
     const isCurrent = list.type === "reset" && !list.warming && list.position === since;
     return isCurrent ? { type: "current", position: since } : list;
@@ -95,6 +100,8 @@ class MergeReader {
     const cut = linked(outer, over.signal, this.#halt.signal);
     const scope = { ...this.#ground, signal: cut.signal };
     const told = new Told(this.#partsOf(service));
+    const watch = { service, told };
+    this.#watching.add(watch);
     for (const index of this.#sources.keys()) {
       const heard = (update: RegistryUpdate): boolean => {
         const isWhole = told.heard(index, update);
@@ -108,6 +115,7 @@ class MergeReader {
       while (true) yield await untilAborted(told.next(), cut.signal);
     } finally {
       cancel();
+      this.#watching.delete(watch);
       over.abort(new DiscoveryError("CLOSED", `The watch of ${service} is over`));
       cut.release();
     }

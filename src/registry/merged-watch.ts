@@ -36,6 +36,11 @@ export class Told {
     return true;
   }
 
+  /** Some were listed since `then`: what is known of them is that, unless their watch was faster. */
+  listed(then: MergeParts, listed: MergeParts): void {
+    this.#parts = this.#parts.map((part, at) => (part === then[at] ? (listed[at] ?? part) : part));
+  }
+
   /** One registry is away. */
   failed(index: number, error: unknown): void {
     this.#failing.set(index, error);

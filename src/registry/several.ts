@@ -5,7 +5,7 @@ import type { Scope } from "../runtime/clock.js";
 import { linked, untilAborted, within } from "../runtime/deadline.js";
 import { type Capabilities, type Discovery, isRegistrar } from "./registry.js";
 
-const SLOWEST_FIRST = ["none", "poll", "long-poll", "stream"] as const;
+const SLOWEST_FIRST = ["long-poll", "stream"] as const;
 /** A watch of several notices a silent one by itself, so it may be silent for longer, in milliseconds. */
 const QUIET_MARGIN_MS = 5_000;
 
@@ -18,12 +18,15 @@ export function listable(path: string, registries: readonly unknown[]): readonly
   });
 }
 
-/** What all of them can do: the weakest counts. */
+/**
+ * What all of them can do: the weakest counts. They poll only where each of them does: a list beside the watch is one too
+ * many for those who poll, and the only thing that is heard of another whose watch cannot be had.
+ */
 export function weakest(sources: readonly Discovery[]): Capabilities {
   const all = sources.map(({ capabilities }) => capabilities);
-  const slowest = Math.min(...all.map(({ watch }) => SLOWEST_FIRST.indexOf(watch)));
+  const told = SLOWEST_FIRST.find((each) => all.some(({ watch }) => watch === each));
   return {
-    watch: SLOWEST_FIRST[slowest] ?? "none",
+    watch: told ?? "poll",
     lease: sources.every((each) => isRegistrar(each)) ? "heartbeat" : "none",
     reasons: all.every(({ reasons }) => reasons),
     epoch: all.every(({ epoch }) => epoch),

@@ -6,7 +6,7 @@ import { memoryRegistry } from "../../src/registry/memory.js";
 import { mergeOn } from "../../src/registry/merge.js";
 import type { Discovery, Registry } from "../../src/registry/registry.js";
 import { ManualClock, registryContract } from "../../src/testing/index.js";
-import { orders } from "../fakes/scripted-registry.js";
+import { orders, scriptedRegistry, snapshot } from "../fakes/scripted-registry.js";
 import { switched } from "../fakes/switched-registry.js";
 
 const opened: { close(): Promise<unknown> }[] = [];
@@ -63,6 +63,18 @@ describe("merge, for readers", () => {
       [1, 2],
     );
     assert.equal(service.snapshot.stale, false);
+  });
+
+  it("lists one whose watch cannot be had, though the other one is polled", async () => {
+    const { clock, random } = ground();
+    const first = scriptedRegistry();
+    first.list = async () => snapshot(1, [1]);
+    first.breakWatch();
+    const both = mergeOn({ clock, random }, [first.registry, staticRegistry([])]);
+    const service = await consumer(both as Registry, clock);
+    first.list = async () => snapshot(2, [1, 2]);
+    await clock.advance(70_000);
+    assert.equal(service.instances().length, 2);
   });
 
   it("says that nobody answers when none does", async () => {
