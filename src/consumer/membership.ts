@@ -107,7 +107,7 @@ export class Membership {
 
   /** Takes in one update. `now` is monotonic. */
   apply(update: RegistryUpdate, now: number): MembershipChange {
-    this.#reach.heard(now, () => usableOf(this.known, this.below));
+    this.#reach.heard(now, () => usableOf(this.known, this.below), update.partial);
     switch (update.type) {
       case "reset":
         return this.#reset(update, now);

@@ -22,6 +22,8 @@ interface Outage {
 export class Reach {
   #heardAt = Number.POSITIVE_INFINITY;
   #isAway = false;
+  /** Something was missed since all was heard. */
+  #hasMissed = false;
   /** Those that still matter, each shorter than the one before. */
   #outages: readonly Outage[] = [];
 
@@ -34,17 +36,25 @@ export class Reach {
   begin(now: number): void {
     this.#heardAt = now;
     this.#isAway = false;
+    this.#hasMissed = false;
   }
 
   missed(): void {
     this.#isAway = true;
+    this.#hasMissed = true;
   }
 
-  /** The registry has answered. `called` says how many can be called by what it told until now. */
-  heard(now: number, called: () => number): void {
-    if (this.#isAway) this.#back({ awayMs: now - this.#heardAt, backAt: now, before: called() });
-    this.#heardAt = now;
+  /**
+   * The registry has answered; `partial` if it is several of which one is away: that one's outage goes on. `called` says how
+   * many can be called by what was told until now.
+   */
+  heard(now: number, called: () => number, partial = false): void {
     this.#isAway = false;
+    if (partial) this.#hasMissed = true;
+    if (partial) return;
+    if (this.#hasMissed) this.#back({ awayMs: now - this.#heardAt, backAt: now, before: called() });
+    this.#heardAt = now;
+    this.#hasMissed = false;
   }
 
   /**

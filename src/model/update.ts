@@ -14,7 +14,7 @@ export interface Removal {
 export type Position = string;
 
 /** Everything a registry can say about one service. */
-export type RegistryUpdate =
+export type RegistryUpdate = (
   | {
       /** The whole truth at one moment. */
       readonly type: "reset";
@@ -47,7 +47,11 @@ export type RegistryUpdate =
       readonly type: "absent";
       readonly epoch?: string | undefined;
       readonly warming?: boolean | undefined;
-    };
+    }
+) & {
+  /** True while one of several registries is away: what it said last stands for what it would say. */
+  readonly partial?: boolean | undefined;
+};
 
 /** What differs between two moments of one service. */
 export interface Difference {

@@ -92,7 +92,8 @@ class MergeReader {
     for (const [index, { told }] of watching.entries()) told.listed(then[index] as MergeParts, listed);
     const list = mergedList(parts);
     const isCurrent = list.type === "reset" && !list.warming && list.position === since;
-    return isCurrent ? { type: "current", position: since } : list;
+    const update: RegistryUpdate = isCurrent ? { type: "current", position: since } : list;
+    return answers.some(({ status }) => status === "rejected") ? { ...update, partial: true } : update;
   }
 
   async *watch(service: string, outer: AbortSignal): AsyncGenerator<RegistryUpdate> {

@@ -9,6 +9,8 @@ export class Told {
   #parts: MergeParts;
   readonly #spoken = new Set<number>();
   readonly #failing = new Map<number, unknown>();
+  /** Those who were heard before, and could not be since. */
+  readonly #away = new Set<number>();
   readonly #waiting: RegistryUpdate[] = [];
   #hasBegun = false;
   #isPatient = true;
@@ -30,21 +32,29 @@ export class Told {
     if (!part) return false;
     this.#parts = before.map((each, at) => (at === index ? part : each));
     this.#failing.delete(index);
+    this.#away.delete(index);
     this.#spoken.add(index);
     if (this.#hasBegun) this.#add(updateOf(before, this.#parts, update));
     else this.#beginIfReady();
     return true;
   }
 
-  /** Some were listed since `then`: what is known of them is that, unless their watch was faster. */
+  /** Some were listed since `then`, and not the others: what is known of them is that, unless their watch was faster. */
   listed(then: MergeParts, listed: MergeParts): void {
+    for (const [index, part] of listed.entries()) {
+      if (part) this.#away.delete(index);
+      else this.#away.add(index);
+    }
     this.#parts = this.#parts.map((part, at) => (part === then[at] ? (listed[at] ?? part) : part));
   }
 
   /** One registry is away. */
   failed(index: number, error: unknown): void {
+    const isNews = this.#spoken.has(index) && !this.#failing.has(index); // who never spoke may be barred, and listed all the same
+    if (isNews) this.#away.add(index);
     this.#failing.set(index, error);
     this.#beginIfReady();
+    if (isNews && this.#hasBegun && this.#failing.size < this.#parts.length) this.#add(stillThere(this.#parts));
     this.#wake();
   }
 
@@ -77,13 +87,17 @@ export class Told {
   #add(update: RegistryUpdate): void {
     const isLate = this.#waiting.length >= MAX_WAITING;
     if (isLate) this.#waiting.length = 0;
-    this.#waiting.push(isLate ? mergedList(this.#parts) : update);
+    const next = isLate ? mergedList(this.#parts) : update;
+    this.#waiting.push(this.#away.size > 0 ? { ...next, partial: true } : next);
     this.#wake();
   }
 }
 
 function updateOf(before: MergeParts, after: MergeParts, update: RegistryUpdate): RegistryUpdate {
   if (update.type === "change") return mergedChange(before, after, update);
-  if (update.type === "current") return { type: "current", position: positionOf(after) };
-  return mergedList(after);
+  return update.type === "current" ? stillThere(after) : mergedList(after);
+}
+
+function stillThere(parts: MergeParts): RegistryUpdate {
+  return { type: "current", position: positionOf(parts) };
 }

@@ -41,6 +41,17 @@ describe("Reach", () => {
     assert.equal(reach.calledBefore(30_000, 106_000), undefined, "what is over is over");
   });
 
+  it("goes on while one of several is away, whom the others answer for", () => {
+    const reach = new Reach();
+    reach.begin(0);
+    reach.heard(10_000, () => 3, true);
+    assert.equal(reach.isAway, false);
+    reach.heard(40_000, () => 3, true);
+    assert.equal(reach.calledBefore(30_000, 40_000), undefined);
+    reach.heard(50_000, () => 2);
+    assert.deepEqual([reach.calledBefore(100_000, 50_000), reach.calledBefore(100_001, 50_000)], [2, undefined]);
+  });
+
   it("does not count the time in which nobody asked", () => {
     const reach = new Reach();
     reach.begin(0);

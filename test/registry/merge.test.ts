@@ -77,6 +77,50 @@ describe("merge, for readers", () => {
     assert.equal(service.instances().length, 2);
   });
 
+  it("goes on calling whom one of them no longer lists when it is back, as if there were no other", async () => {
+    const { clock, random } = ground();
+    const first = scriptedRegistry();
+    first.list = async () => snapshot(1, [1, 2, 3]);
+    const registry = mergeOn({ clock, random }, [first.registry, staticRegistry([])]);
+    const resolver = createResolver({ registry, clock, random, probe: async () => "alive" });
+    opened.push(resolver, registry);
+    const service = resolver.service("orders");
+    const ready = service.ready();
+    await clock.advance(3_000);
+    await ready;
+    first.list = async () => assert.fail("away");
+    first.breakWatch();
+    await clock.advance(60_000);
+    first.list = async () => snapshot(2, [2]);
+    await clock.advance(30_000);
+    assert.deepEqual([service.instances().length, service.snapshot.suspects.length], [3, 2]);
+    const picked = new Set(Array.from({ length: 30 }, () => service.pickNow().instance.port));
+    assert.equal(picked.size, 3);
+  });
+
+  it("says at once that one is away, and with every word until that one is back", async () => {
+    const { clock, first, second, both, signal } = start();
+    const [one, two] = orders(1, 2);
+    await first.registry.register(one!, { ttlMs: 3_600_000, signal });
+    const updates = both.watch!("orders", { signal })[Symbol.asyncIterator]();
+    const next = async () => {
+      const update = updates.next();
+      await clock.advance(1_000);
+      const { type, partial } = (await update).value ?? {};
+      return [type, partial];
+    };
+    assert.deepEqual(await next(), ["reset", undefined]);
+    first.is = "away";
+    assert.deepEqual(await next(), ["current", true]);
+    await second.registry.register(two!, { ttlMs: 3_600_000, signal });
+    assert.deepEqual(await next(), ["reset", true]);
+    const list = await both.list("orders", { signal });
+    assert.deepEqual([list.type, list.partial], ["reset", true]);
+    first.is = "there";
+    assert.deepEqual(await next(), ["reset", undefined]);
+    await updates.return?.();
+  });
+
   it("says that nobody answers when none does", async () => {
     const { clock, first, second, both, signal } = start();
     const service = await consumer(both, clock);
