@@ -13,6 +13,8 @@ const PROBE_TIMEOUT_MS = 2_000;
 const CONCURRENCY = 16;
 /** Two questions to a registry that took a service away are at least this far apart, in milliseconds. */
 const FLOOR_MS = 100;
+/** What knocks find is told together when it comes within this, in milliseconds: each telling ranks the whole service. */
+const TOGETHER_MS = 5;
 
 /** What a suspicion needs of whoever has it. */
 export interface SuspicionOptions {
@@ -31,12 +33,17 @@ export class Suspicion {
   readonly #scope: Scope;
   readonly #knocking = new Set<string>();
   #cancel: Cancel = () => {};
+  #telling: Cancel | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SuspicionOptions, scope: Scope) {
     this.#options = options;
     this.#scope = scope;
-    scope.signal.addEventListener("abort", () => this.#cancel(), { once: true });
+    const cancel = (): void => {
+      this.#cancel();
+      this.#telling?.();
+    };
+    scope.signal.addEventListener("abort", cancel, { once: true });
   }
 
   /** To be called whenever the membership may have changed. Free when nobody is doubted. */
@@ -53,7 +60,7 @@ export class Suspicion {
   }
 
   async #knock(instance: ServiceInstance): Promise<void> {
-    const { membership, probe, changed } = this.#options;
+    const { membership, probe } = this.#options;
     const { id } = instance;
     this.#knocking.add(id);
     const evidence = await within(`probe of ${id}`, PROBE_TIMEOUT_MS, this.#scope, (signal) =>
@@ -61,8 +68,15 @@ export class Suspicion {
     ).catch((): Evidence => "unknown");
     this.#knocking.delete(id);
     if (this.#scope.signal.aborted) return;
-    if (membership.found(id, evidence, this.#scope.clock.now()).changed) changed();
-    else this.look(); // the next one's turn
+    if (membership.found(id, evidence, this.#scope.clock.now()).changed) this.#tellSoon();
+    this.look(); // the next one's turn
+  }
+
+  #tellSoon(): void {
+    this.#telling ??= this.#scope.clock.schedule(TOGETHER_MS, () => {
+      this.#telling = undefined;
+      this.#options.changed();
+    });
   }
 
   /** When the next doubt can be confirmed, or is over. A registry that did not answer is not pressed. */

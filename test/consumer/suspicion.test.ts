@@ -72,6 +72,16 @@ describe("a suspicion", () => {
     assert.deepEqual([most, knocked.length], [16, 50]);
   });
 
+  it("tells what many knocks found together, and not each: the whole service is ranked anew then", async () => {
+    const { clock, membership, lose, told } = start({ count: 200, finds: "refused" });
+    membership.missed();
+    await clock.advance(60_000);
+    lose();
+    await clock.advance(10);
+    assert.equal(membership.below.size, 200);
+    assert.equal(told(), 1);
+  });
+
   it("does nothing while the registry warms up, and nothing more once it is over", async () => {
     const { clock, membership, look, knocked, halt } = start({ finds: "refused" });
     membership.apply(snapshot(1, [], true), clock.now());
@@ -97,6 +107,7 @@ function start({
   const halt = haltSignal();
   const asked: number[] = [];
   const knocked: string[] = [];
+  let told = 0;
   const begun = clock.now();
   membership.apply(
     snapshot(
@@ -118,7 +129,10 @@ function start({
         if (away) throw new Error("away");
         membership.confirm(clock.now());
       },
-      changed: () => suspicion.look(),
+      changed: () => {
+        told++;
+        suspicion.look();
+      },
     },
     { clock, random: () => 0.5, signal: halt.signal },
   );
@@ -127,5 +141,5 @@ function start({
     membership.apply(snapshot(2, []), clock.now());
     look();
   };
-  return { clock, membership, lose, look, asked, knocked, halt };
+  return { clock, membership, lose, look, asked, knocked, halt, told: () => told };
 }
