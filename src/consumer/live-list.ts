@@ -175,6 +175,7 @@ export class LiveList {
     const { massLoss = MASS_LOSS, probe } = this.#options;
     const changed = (): void => {
       this.#publish({ type: "current" }, this.#snapshot.stale);
+      this.#recall?.keep(this.#snapshot, true); // whoever went by this is not to be called in a later life of ours
       this.#suspicion?.look();
     };
     const ask = async (): Promise<void> => this.#refresh?.pull();

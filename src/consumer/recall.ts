@@ -52,7 +52,7 @@ export class Recall {
     this.#isHeard = true;
   }
 
-  /** Keeps a list the registry has just confirmed. */
+  /** Keeps a list as it stands by the registry's last word. */
   keep({ instances, epoch }: Snapshot, changed: boolean): void {
     const now = this.#clock.now();
     if (!changed && now - this.#keptAt < WRITE_AGAIN_MS) return;
