@@ -20,7 +20,7 @@ const QUIET_MS = 35_000;
 /** What to ask whoever got an answer that no registry of ours gives: most often another one listens there. */
 const WHOSE = "is that a registry of this package? URLs of others begin with consul:, etcd:, eureka: or nacos:";
 const EXPLANATIONS: readonly Explanation[] = [
-  [/ \/v1\/(?:register|services\S*) with 40[45]\b/, "REJECTED", WHOSE],
+  [/ \/v1\/(?:register|services\S*) with 40[45]\b/, "PROTOCOL", WHOSE],
   [/no JSON \(PROTOCOL\)$/, "PROTOCOL", WHOSE],
 ];
 

@@ -53,7 +53,7 @@ describe("http", () => {
       ]) {
         await assert.rejects(
           async () => asked,
-          /is that a registry of this package\? URLs of others begin with consul:/,
+          /is that a registry of this package\? URLs of others begin with consul:.*\(PROTOCOL\)$/,
         );
       }
     }
