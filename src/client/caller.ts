@@ -32,6 +32,8 @@ export interface Caller {
   readonly hedging: Hedging | undefined;
   /** The call's own key, or what a rule finds where keys matter. */
   keyOf(options: DispatchOptions & CallOptions): HashKey | undefined;
+  /** Whether whoever chooses goes by the key. */
+  readonly usesKey: boolean;
   choose(context: PickContext | undefined): Endpoint | undefined;
   chooseEventually(
     context: PickContext | undefined,

@@ -41,10 +41,14 @@ export class Candidates {
     }
   }
 
-  /** Somebody else where a call to `first` would wait for a connection, if one who has it to spare is found at once. */
+  /**
+   * Somebody else where a call to `first` would wait for a connection, if one who has it to spare is found at once. Where a
+   * key has chosen, the call waits: what belongs to the key is there, and nowhere else.
+   */
   insteadOf(first: Endpoint): Endpoint {
     const { pools } = this.#caller.ground;
-    if (!pools.isFull(first) || first.ejection.onTrial) return first;
+    const belongs = this.#key !== undefined && this.#caller.usesKey;
+    if (belongs || !pools.isFull(first) || first.ejection.onTrial) return first;
     const asked = [...this.#tried, first];
     for (let times = 0; times < ASKED; times++) {
       const other = this.#caller.choose({ key: this.#key, tried: asked });

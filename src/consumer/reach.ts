@@ -50,8 +50,10 @@ export class Reach {
    */
   heard(now: number, called: () => number, partial = false): void {
     this.#isAway = false;
-    if (partial) this.#hasMissed = true;
-    if (partial) return;
+    if (partial) {
+      this.#hasMissed = true;
+      return;
+    }
     if (this.#hasMissed) this.#back({ awayMs: now - this.#heardAt, backAt: now, before: called() });
     this.#heardAt = now;
     this.#hasMissed = false;

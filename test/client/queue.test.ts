@@ -47,6 +47,27 @@ describe("a call that waits for a connection, all of which our own calls have", 
     assert.ok(orders.endpoints.every(({ load, ejection }) => load.failures + ejection.failuresInRow === 0));
   });
 
+  it("waits where its key belongs, though another has a connection free, and goes by no key where none chooses", async () => {
+    const { clock, orders, held, asked } = await start(3, { balancer: "consistent-hash" });
+    const first = orders.request("/", { key: "user-42" });
+    await asked(1);
+    const second = orders.request("/", { key: "user-42" });
+    assert.deepEqual(orders.endpoints.map(({ load }) => load.inFlight).sort(), [0, 0, 2]);
+    await clock.advance(50);
+    held[0]?.end();
+    await (await first).body.dump();
+    await asked(2);
+    orders.setBalancer("round-robin");
+    const others = [1, 2, 3].map(() => orders.request("/", { key: "user-42" }));
+    assert.deepEqual(orders.endpoints.map(({ load }) => load.inFlight).sort(), [1, 1, 2]);
+    await asked(4);
+    for (const each of held.slice(1)) each.end();
+    assert.equal((await second).statusCode, 200);
+    await asked(5);
+    held.at(-1)?.end();
+    for (const call of others) await (await call).body.dump();
+  });
+
   it("keeps its turn where nobody else is left, until the call is over", async () => {
     const { clock, orders, streams, total } = await start(1, { timeoutMs: 1_000 });
     await streams(1);
