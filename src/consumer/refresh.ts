@@ -44,6 +44,8 @@ export class Refresh {
   #pulling: Promise<void> | undefined;
   #pulledAt = Number.NEGATIVE_INFINITY;
   #applied = 0;
+  /** Answers that changed the membership, whoever brought them. */
+  #changes = 0;
   #heard = 0;
   /** Whether the watch under way has said a word. */
   #hasSpoken = false;
@@ -163,14 +165,15 @@ export class Refresh {
       const updates = source.watch?.(service, { since: membership.position, signal: cut.signal });
       const reading = updates?.[Symbol.asyncIterator]();
       iterator = reading;
-      let applied: number | undefined = this.#applied;
+      let changes = this.#changes;
       while (reading) {
         const { value: update, done } = await this.#beforeItIsQuiet(() => reading.next());
         if (done) throw new DiscoveryError("UNAVAILABLE", `The watch of ${service} ended`, { service });
         this.#hasSpoken = true;
-        const late = applied !== undefined && applied !== this.#applied && update.type !== "current";
-        applied = undefined;
-        if (late || this.#apply(update)) await this.#listAgain(); // late: a pull was faster than its first word
+        const mayBeOlder = changes !== this.#changes && !hasItsPlace(update); // a pull was faster than the watch
+        const isAstray = mayBeOlder || this.#apply(update);
+        changes = this.#changes;
+        if (isAstray) await this.#listAgain();
       }
     } finally {
       this.#scope.signal.removeEventListener("abort", abort);
@@ -211,6 +214,7 @@ export class Refresh {
     if (wasAway) this.#back.abort();
     if (wasAway) this.#back = haltSignal();
     if (gap) return true;
+    if (changed) this.#changes++;
     if (update.type !== "current") this.#applied++;
     if (update.type !== "absent") this.#absent = 0;
     this.#options.answered(changed, update);
@@ -225,4 +229,9 @@ export class Refresh {
     if (!this.#scope.signal.aborted) failed(error);
     return error;
   }
+}
+
+/** Whether an update says by itself what it comes after, or nothing that could be out of date. */
+function hasItsPlace(update: RegistryUpdate): boolean {
+  return update.type === "current" || (update.type === "change" && update.since !== undefined);
 }
