@@ -172,7 +172,7 @@ export class Refresh {
         this.#hasSpoken = true;
         const mayBeOlder = changes !== this.#changes && !hasItsPlace(update); // a pull was faster than the watch
         const isAstray = mayBeOlder || this.#apply(update);
-        changes = this.#changes;
+        if (update.type !== "current") changes = this.#changes; // a sign of life does not say how far the watch has come
         if (isAstray) await this.#listAgain();
       }
     } finally {

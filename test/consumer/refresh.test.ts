@@ -24,6 +24,7 @@ describe("a refresh", () => {
       assert.equal(orders.instances().length, 2);
       const seen: number[] = [];
       orders.on("changed", ({ snapshot: { instances } }) => seen.push(instances.length));
+      scripted.push({ type: "current" });
       scripted.push(snapshot(1, [3_000]));
       await clock.advance(10);
       assert.deepEqual(seen, []);
