@@ -93,7 +93,7 @@ export class RegistryView {
     recent.push(now);
     while (recent[0] < now - WINDOW_MS) recent.shift();
     const fair = 3 * providers.length * (WINDOW_MS / beatMs);
-    const most = fair + 4 * Math.sqrt(fair) + 3; // chance alone exceeds that once in a hundred thousand
+    const most = fair + 5 * Math.sqrt(fair) + 3; // chance alone: once in a million windows at that very rate
     if (recent.length <= most) return;
     this.#checks.fail("P-2", `${recent.length} requests within ${WINDOW_MS} ms; ${most.toFixed(0)} are fair`);
   }
