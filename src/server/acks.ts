@@ -2,7 +2,7 @@ import { numberIn, serviceName } from "../model/fields.js";
 import type { Fields } from "./body.js";
 import type { Departures } from "./departures.js";
 import { Problem } from "./problem.js";
-import type { Answer } from "./registrations.js";
+import type { Answer } from "./send.js";
 
 /** A stream whose reader acknowledges. */
 export interface AcknowledgingStream {

@@ -39,9 +39,9 @@ export class Leases {
   }
 
   /** A lease to ask the registry about; undefined if it could not know one of that name. */
-  async named(name: string, signal: AbortSignal): Promise<Lease | undefined> {
+  named(name: string, signal: AbortSignal): Lease | undefined | Promise<Lease | undefined> {
     if (this.#tokens) return this.#tokens.read(name, signal);
-    return (await this.find(name, signal)) ?? (this.#registry.lease ? { ...NAMELESS, id: name } : undefined);
+    return this.#registry.lease ? (this.#registry.lease(name) ?? { ...NAMELESS, id: name }) : this.#kept.get(name);
   }
 
   /** A lease that has just been renewed, as it is now; undefined if it was not. */

@@ -2,7 +2,7 @@ import { DiscoveryError } from "../model/errors.js";
 import { numberIn } from "../model/fields.js";
 import { declaredStatus, type ServiceInstance } from "../model/instance.js";
 import type { MemoryRegistry } from "../registry/memory-options.js";
-import type { Beat, Registry } from "../registry/registry.js";
+import type { Beat, Lease, Registry } from "../registry/registry.js";
 import { healthFromWire } from "../wire/health.js";
 import { fromWire, toWire, type WireInstance } from "../wire/json.js";
 import type { Fields } from "./body.js";
@@ -11,6 +11,7 @@ import { Leases } from "./leases.js";
 import { type LeaveContext, leave } from "./leave.js";
 import type { Prober } from "./prober.js";
 import { Problem } from "./problem.js";
+import type { Answer } from "./send.js";
 
 /** The spec's default `ttl`, and the range of it, in seconds. */
 const TTL_S = { fallback: 30, min: 3, max: 86_400 } as const;
@@ -25,12 +26,6 @@ const MIN_SECRET = 16;
 const MAX_SECRET = 512;
 const REQUIRED = ["service_name", "host", "port"] as const;
 const UPDATABLE = ["metadata", "tags", "weight", "zone", "version", "status"] as const;
-
-/** An answer before it is written: its status and its JSON. */
-export interface Answer {
-  readonly status: number;
-  readonly body: unknown;
-}
 
 /** What stands between a registration and the registry. */
 export interface Gate {
@@ -98,8 +93,8 @@ export class Registrations {
     if (!Array.isArray(leases) || leases.length > MAX_BATCH) {
       throw new Problem(422, "REJECTED", `leases must be an array of at most ${MAX_BATCH}`, { field: "leases" });
     }
-    const beats = await Promise.all(leases.map((each, index) => this.#beat(each, `leases[${index}].`, signal)));
-    return { status: 200, body: await this.#renew(beats, signal) };
+    const beats = leases.map((each, index) => this.#beat(each, `leases[${index}].`, signal));
+    return { status: 200, body: await this.#renew(beats.every(isFound) ? beats : await Promise.all(beats), signal) };
   }
 
   /** A lease that is alone in its request is either renewed or not found. */
@@ -111,7 +106,8 @@ export class Registrations {
   }
 
   async #renew(beats: readonly NamedBeat[], signal: AbortSignal) {
-    const asked = beats.flatMap(({ beat }) => beat ?? []);
+    const asked: Beat[] = [];
+    for (const { beat } of beats) if (beat) asked.push(beat);
     const { unknown: gone, statuses, epoch, heartbeatMs } = await this.#registry.renew(asked, { signal });
     const lost = new Map(gone.map(({ lease, reason }) => [lease.id, reason ?? "unknown"]));
     for (const id of lost.keys()) this.#leases.forget(id);
@@ -153,14 +149,20 @@ export class Registrations {
     return { status: 200, body: { acked, waiting } };
   }
 
-  async #beat(each: unknown, path: string, signal: AbortSignal): Promise<NamedBeat> {
+  /** No promise where the lease is found at once: one for each of a thousand would cost more than their renewal. */
+  #beat(each: unknown, path: string, signal: AbortSignal): NamedBeat | Promise<NamedBeat> {
     const fields = typeof each === "object" && each !== null ? (each as Fields) : {};
     const id = leaseIdIn(fields, path);
-    const lease = await this.#leases.named(id, signal);
     const status = fields["status"] == null ? undefined : declaredStatus(`${path}status`, fields["status"]);
     const load = fields["load"] == null ? undefined : numberIn(`${path}load`, fields["load"], 0, 1);
-    return { id, beat: lease && { lease, status, load } };
+    const beatOf = (lease: Lease | undefined): NamedBeat => ({ id, beat: lease && { lease, status, load } });
+    const lease = this.#leases.named(id, signal);
+    return lease instanceof Promise ? lease.then(beatOf) : beatOf(lease);
   }
+}
+
+function isFound(beat: NamedBeat | Promise<NamedBeat>): beat is NamedBeat {
+  return !(beat instanceof Promise);
 }
 
 /** The instance that asks to be registered, all of it checked. */

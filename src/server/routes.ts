@@ -10,7 +10,8 @@ import { Hub } from "./hub.js";
 import { Listing } from "./listing.js";
 import { type Overview, serviceCounts, statusOf } from "./overview.js";
 import { Problem, sendProblem } from "./problem.js";
-import { type Answer, type Gate, Registrations } from "./registrations.js";
+import { type Gate, Registrations } from "./registrations.js";
+import { type Answer, sendJson } from "./send.js";
 import { type Wanted, type WatchContext, WatchStream } from "./watch.js";
 
 /** Services in one watch. */
@@ -194,12 +195,6 @@ async function answer(response: ServerResponse, post: Post, fields: Fields, peer
   } catch (error) {
     sendProblem(response, error);
   }
-}
-
-function sendJson(response: ServerResponse, { status, body }: Answer): void {
-  const json = JSON.stringify(body);
-  response.writeHead(status, ["content-type", "application/json", "content-length", Buffer.byteLength(json)]);
-  response.end(json);
 }
 
 function notAllowed(allow: string): Problem {
