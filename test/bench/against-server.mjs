@@ -20,7 +20,7 @@ export async function start(kind) {
   return { url, cpu, stop: () => child.kill() };
 }
 
-/** Server CPU µs per request, `inFlight` at a time. */
+/** Server CPU µs per request, `inFlight` at a time, after as many that are not counted: V8 has compiled either server by then. */
 export async function cpuPerRequest({ url, cpu }, inFlight, count, requestFor) {
   const pool = new Pool(url, { connections: 64 });
   let next = 0;
@@ -30,8 +30,7 @@ export async function cpuPerRequest({ url, cpu }, inFlight, count, requestFor) {
       await body.dump();
     }
   };
-  const warm = Math.floor(count / 4);
-  await laneAll(warm);
+  await laneAll(count);
   const before = await cpu();
   await laneAll(count);
   const after = await cpu();

@@ -21,7 +21,7 @@ async function measured(kind) {
   const server = await start(kind);
   const first = await cpuPerRequest(server, 100, 20_000, post);
   const again = await cpuPerRequest(server, 100, 20_000, post);
-  await cpuPerRequest(server, 100, 60_000, (index) => post(index + 25_000)); // with those that warm up: 100,000
+  await cpuPerRequest(server, 100, 30_000, (index) => post(index + 40_000)); // with those that warm up: 100,000
   const among = await cpuPerRequest(server, 100, 20_000, post);
   server.stop();
   return { "new instances": first, "the same again": again, "again, among 100,000": among };
