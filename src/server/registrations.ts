@@ -36,6 +36,11 @@ export interface Gate {
   readonly prober: Prober | undefined;
 }
 
+/** What a heartbeat says, and the id it came under. */
+interface AskedBeat extends Omit<Beat, "lease"> {
+  readonly id: string;
+}
+
 /** A heartbeat and the id it came under; without a beat if no registry could know that. */
 interface NamedBeat {
   readonly id: string;
@@ -93,13 +98,14 @@ export class Registrations {
     if (!Array.isArray(leases) || leases.length > MAX_BATCH) {
       throw new Problem(422, "REJECTED", `leases must be an array of at most ${MAX_BATCH}`, { field: "leases" });
     }
-    const beats = leases.map((each, index) => this.#beat(each, `leases[${index}].`, signal));
+    const asked = leases.map((each, index) => askedBeat(each, `leases[${index}].`));
+    const beats = asked.map((each) => this.#found(each, signal));
     return { status: 200, body: await this.#renew(beats.every(isFound) ? beats : await Promise.all(beats), signal) };
   }
 
   /** A lease that is alone in its request is either renewed or not found. */
   async #single(fields: Fields, signal: AbortSignal): Promise<Answer> {
-    const renewal = await this.#renew([await this.#beat(fields, "", signal)], signal);
+    const renewal = await this.#renew([await this.#found(askedBeat(fields, ""), signal)], signal);
     const [gone] = renewal.unknown;
     if (gone) throw unknownLease(gone.lease_id, gone.reason);
     return { status: 200, body: renewal };
@@ -150,15 +156,20 @@ export class Registrations {
   }
 
   /** No promise where the lease is found at once: one for each of a thousand would cost more than their renewal. */
-  #beat(each: unknown, path: string, signal: AbortSignal): NamedBeat | Promise<NamedBeat> {
-    const fields = typeof each === "object" && each !== null ? (each as Fields) : {};
-    const id = leaseIdIn(fields, path);
-    const status = fields["status"] == null ? undefined : declaredStatus(`${path}status`, fields["status"]);
-    const load = fields["load"] == null ? undefined : numberIn(`${path}load`, fields["load"], 0, 1);
+  #found({ id, status, load }: AskedBeat, signal: AbortSignal): NamedBeat | Promise<NamedBeat> {
     const beatOf = (lease: Lease | undefined): NamedBeat => ({ id, beat: lease && { lease, status, load } });
     const lease = this.#leases.named(id, signal);
     return lease instanceof Promise ? lease.then(beatOf) : beatOf(lease);
   }
+}
+
+/** What one beat says; all of a batch are read before any lease is looked up. */
+function askedBeat(each: unknown, path: string): AskedBeat {
+  const fields = typeof each === "object" && each !== null ? (each as Fields) : {};
+  const id = leaseIdIn(fields, path);
+  const status = fields["status"] == null ? undefined : declaredStatus(`${path}status`, fields["status"]);
+  const load = fields["load"] == null ? undefined : numberIn(`${path}load`, fields["load"], 0, 1);
+  return { id, status, load };
 }
 
 function isFound(beat: NamedBeat | Promise<NamedBeat>): beat is NamedBeat {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, it } from "vitest";
-import { createRegistryServer } from "../../src/server/index.js";
+import { etcd } from "../../src/adapters/etcd.js";
+import { createRegistryServer, type RegistryServerOptions } from "../../src/server/index.js";
 
 const HEAD = "POST /v1/register HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
 const opened: { close(): Promise<unknown> }[] = [];
@@ -134,10 +135,20 @@ describe("a registry under hostile clients", () => {
       }
     }
   });
+
+  it("outlives a bad beat in a batch whose good one waits for a store that is away", async () => {
+    const { url, post } = await start({ registry: etcd({ endpoints: "http://127.0.0.1:1" }) });
+    const leases = [{ lease_id: "a.b" }, { lease_id: "a.b", status: "odd" }];
+    assert.equal(await post("/v1/heartbeat", { leases }), 422); // a promise left behind would end the process
+    assert.match(
+      await exchange(url, "GET /v1/status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"),
+      /^HTTP/,
+    );
+  });
 });
 
-async function start() {
-  const server = createRegistryServer({ port: 0, warmingMs: 0 });
+async function start(options: RegistryServerOptions = {}) {
+  const server = createRegistryServer({ port: 0, warmingMs: 0, ...options });
   opened.push(server);
   const url = await server.listen();
   const size = (): number => (server.registry as unknown as { size: number }).size;
