@@ -1,5 +1,10 @@
 import type { Xorshift32 } from "../runtime/random.js";
 
+/** What one draw of random bits is out of. */
+const ALL_BITS = 2 ** 32;
+/** A whole slot, in the unit of what is kept of it: the largest that whole numbers of 32 bits with a sign can count in. */
+const SLOT = 2 ** 31;
+
 /**
  * Draws an index in proportion to weights, in constant time whatever their number.
  *
@@ -9,15 +14,16 @@ import type { Xorshift32 } from "../runtime/random.js";
  */
 export class AliasTable {
   #count = 0;
+  /** By index, how much of its slot it keeps, and in which bits its alias differs from it; side by side, as both are read. */
+  #slots = new Int32Array(0);
   #kept = new Float64Array(0);
-  #alias = new Uint32Array(0);
   #open = new Uint32Array(0);
 
   /** Prepares for these weights; at least one of them must be above 0. Allocates only when it grows. */
   rebuild(weights: Float64Array, count: number): void {
     if (count > this.#kept.length) {
+      this.#slots = new Int32Array(2 * count);
       this.#kept = new Float64Array(count);
-      this.#alias = new Uint32Array(count);
       this.#open = new Uint32Array(count);
     }
     this.#count = count;
@@ -30,17 +36,22 @@ export class AliasTable {
     for (let index = 0; index < count; index++) {
       const share = (weights[index]! * count) / total;
       kept[index] = share;
-      this.#alias[index] = index;
       if (share < 1) open[light++] = index;
       else open[--heavy] = index;
     }
+    this.#slots.fill(0, 0, 2 * count); // without an alias it does not matter what is kept
     this.#lend(light, heavy);
   }
 
+  /** Without a branch that depends on what was drawn: of random ones a processor guesses every second wrong. */
   draw(random: Xorshift32): number {
-    const place = random.fraction() * this.#count;
-    const index = Math.floor(place);
-    return place - index < this.#kept[index]! ? index : this.#alias[index]!;
+    const bits = random.next();
+    const slots = this.#slots;
+    const count = this.#count;
+    const index = (((bits >>> 0) * count) / ALL_BITS) >>> 0;
+    const at = index << 1;
+    const within = Math.imul(bits, count) >>> 1; // where in its slot: the lower half of the same product
+    return index ^ (slots[at | 1]! & ~((within - slots[at]!) >> 31)); // `>> 31` has all bits set below 0, and none above
   }
 
   #lend(light: number, heavy: number): void {
@@ -50,14 +61,13 @@ export class AliasTable {
     while (light > 0 && heavy < count) {
       const borrower = open[--light]!;
       const lender = open[heavy]!;
-      this.#alias[borrower] = lender;
+      this.#slots[2 * borrower] = kept[borrower]! * SLOT;
+      this.#slots[2 * borrower + 1] = borrower ^ lender;
       const left = kept[lender]! - (1 - kept[borrower]!);
       kept[lender] = left;
       if (left >= 1) continue;
       heavy++;
       open[light++] = lender; // it has become light itself; its place on the left is free
     }
-    while (light > 0) kept[open[--light]!] = 1; // what rounding left over
-    while (heavy < count) kept[open[heavy++]!] = 1;
   }
 }
