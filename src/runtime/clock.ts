@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks"; // the global of that name is a getter, a fifth of the cost of a look
 import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from "node:timers";
 
 /** Time as this library sees it, so that a test or a simulation can hold it in its hand. */
@@ -40,7 +41,7 @@ let stalledAt = Number.NEGATIVE_INFINITY;
 
 /** The real clock. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: performance.now.bind(performance),
   wall: () => Date.now(),
   get stalledAt() {
     return stalledAt;

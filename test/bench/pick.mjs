@@ -4,6 +4,8 @@
 import { Endpoint } from "../../dist/endpoint/endpoint.js";
 import { SharedLoad } from "../../dist/endpoint/shared-load.js";
 import * as library from "../../dist/index.js";
+import { systemClock } from "../../dist/runtime/clock.js";
+import { BareTwoChoices, RoundRobin } from "./bare-pickers.mjs";
 import { installed, PEERS } from "./peers/contestants.mjs";
 
 if (process.argv.includes("--peers") && installed()) process.env.BENCH_PEERS = "1"; // for the contestants' processes
@@ -15,44 +17,6 @@ const PICKS = 20_000_000;
 const ROUNDS = 5;
 const KEYS = 512;
 const MEASURED_MS = 1_000;
-
-class RoundRobin {
-  constructor(items) {
-    this.items = items;
-    this.next = 0;
-  }
-  pick() {
-    const item = this.items[this.next];
-    if (++this.next === this.items.length) this.next = 0;
-    return item;
-  }
-}
-
-/** Two choices by latency and requests in flight, without a guard: what the others are measured against. */
-class BareTwoChoices {
-  constructor(items) {
-    this.items = items;
-    this.latency = Float64Array.from(items, (_, index) => 5 + (index % 7));
-    this.inFlight = new Int32Array(items.length);
-    this.state = 88172645;
-  }
-  pick() {
-    let x = this.state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.state = x;
-    const count = this.items.length;
-    const a = Math.floor(((x >>> 0) / 0x1_0000_0000) * count);
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.state = x;
-    const b = Math.floor(((x >>> 0) / 0x1_0000_0000) * count);
-    const better = this.latency[a] * (this.inFlight[a] + 1) <= this.latency[b] * (this.inFlight[b] + 1) ? a : b;
-    return this.items[better];
-  }
-}
 
 const { adaptive, consistentHash, latencyWeighted, leastRequests, random, roundRobin } = library;
 const balancers = {
@@ -88,6 +52,7 @@ export const contestants = {
   ),
   "adaptive(), with begin, settle, end and two looks at the clock": () =>
     measured(async (items) => reported(adaptive(), items), 10),
+  "two choices, the same": () => measured(async (items) => bareReported(items), 10),
   "latencyWeighted(), the same": () => measured(async (items) => reported(latencyWeighted(), items), 10),
   "a plain class, after five others": () => measured(async (items) => afterFive(new RoundRobin(items), items)),
   "two choices, after five others": () => measured(async (items) => afterFive(new BareTwoChoices(items), items)),
@@ -213,14 +178,30 @@ function reported(balancer, items) {
     let none = 0;
     for (let pick = 0; pick < count / 10; pick++) {
       const endpoint = picker.pick(undefined);
-      const begunAt = performance.now() + 10_000;
+      const begunAt = systemClock.now() + 10_000;
       endpoint.begin(begunAt);
-      const now = performance.now() + 10_000;
+      const now = systemClock.now() + 10_000;
       endpoint.settle("success", now - begunAt, now);
       endpoint.end();
       if (endpoint === undefined) none++;
     }
     return none;
+  };
+}
+
+/** The same with the least that two choices need to be told: a smoothed latency and the calls in flight. */
+function bareReported(items) {
+  const picker = new BareTwoChoices(items.map((item, place) => ({ item, place })));
+  const { latency, inFlight } = picker;
+  return (count) => {
+    for (let pick = 0; pick < count / 10; pick++) {
+      const chosen = picker.pick();
+      const begunAt = systemClock.now();
+      inFlight[chosen.place]++;
+      const now = systemClock.now();
+      latency[chosen.place] += 0.3 * (now - begunAt - latency[chosen.place]);
+      inFlight[chosen.place]--;
+    }
   };
 }
 
