@@ -102,7 +102,7 @@ class LatencyWeightedPicker implements Picker {
     const atA = standings[this.#inFlightAts[a]!]!;
     const atB = standings[this.#inFlightAts[b]!]!;
     const burdens = this.#burdens;
-    if (burdens === undefined) return a ^ ((a ^ b) & ((atB - atA) >> 31)); // as `atB < atA ? b : a`, without a branch
+    if (burdens === undefined) return atB < atA ? b : a;
     return atB * burdens[b]! < atA * burdens[a]! ? b : a;
   }
 
