@@ -4,6 +4,7 @@ import type { Discovery } from "../registry/registry.js";
 import type { Scope } from "../runtime/clock.js";
 import { haltSignal, linked, within } from "../runtime/deadline.js";
 import { backoff, RECONNECT } from "../runtime/retry.js";
+import { type Comeback, comebackOf } from "./comeback.js";
 import type { Membership } from "./membership.js";
 
 /** Two watches of one service begin at least this far apart, in milliseconds (consul-template learnt it the hard way). */
@@ -41,6 +42,7 @@ export interface RefreshOptions {
 export class Refresh {
   readonly #options: RefreshOptions;
   readonly #scope: Scope;
+  readonly #comeback: Comeback;
   #pulling: Promise<void> | undefined;
   #pulledAt = Number.NEGATIVE_INFINITY;
   #applied = 0;
@@ -53,10 +55,15 @@ export class Refresh {
   #back = haltSignal();
   /** Answers in a row that the name is not known. */
   #absent = 0;
+  /** What the registry had answered to whomever, when it last failed us. */
+  #answers = Number.POSITIVE_INFINITY;
+  /** How often it failed us though it had answered others meanwhile. */
+  #failuresOfOurOwn = 0;
 
   constructor(options: RefreshOptions, scope: Scope) {
     this.#options = options;
     this.#scope = scope;
+    this.#comeback = comebackOf(options.source);
   }
 
   /** Ends when the signal aborts; never rejects. */
@@ -109,18 +116,17 @@ export class Refresh {
 
   async #keepPulling(): Promise<void> {
     const { clock, random, signal } = this.#scope;
-    let failures = 0;
     while (!signal.aborted) {
       const { watch } = this.#options.source.capabilities; // as it is now: a watch may have lost its connection
+      const heard = this.#heard;
+      let pauseMs = this.#options.refreshMs * (1 - JITTER + 2 * JITTER * random());
       try {
         if (watch !== "poll") await this.pull(); // such a watch is a pull already
-        failures = 0;
       } catch {
-        failures++;
+        await this.#untilWorthAsking();
+        if (this.#heard === heard) pauseMs = 0;
       }
-      const calm = this.#options.refreshMs * (1 - JITTER + 2 * JITTER * random());
-      const pauseMs = failures > 0 ? Math.max(LOOP_FLOOR_MS, backoff(RECONNECT, failures, random)) : calm;
-      await clock.sleep(Math.min(pauseMs, calm), signal).catch(() => {});
+      await clock.sleep(pauseMs, signal).catch(() => {});
     }
   }
 
@@ -139,8 +145,23 @@ export class Refresh {
         this.#noted(error);
       }
       failures = this.#heard > heard ? 1 : failures + 1;
-      await this.#untilBack(Math.max(LOOP_FLOOR_MS, backoff(RECONNECT, failures, random)));
+      if (failures > 1 && membership.isAway) await this.#untilWorthAsking();
+      else await this.#untilBack(Math.max(LOOP_FLOOR_MS, backoff(RECONNECT, failures, random)));
     }
+  }
+
+  /**
+   * The pause after a failure. A registry that answers nobody is waited for by all together; one that answers others has
+   * nothing for us, so we ask later each time.
+   */
+  async #untilWorthAsking(): Promise<void> {
+    const { answers } = this.#comeback;
+    const isOurOwn = answers > this.#answers;
+    this.#answers = answers;
+    if (!isOurOwn) return this.#comeback.wait(this.#scope, () => this.pull());
+    this.#failuresOfOurOwn++;
+    const pauseMs = backoff(RECONNECT, this.#failuresOfOurOwn, this.#scope.random);
+    return this.#untilBack(Math.max(LOOP_FLOOR_MS, pauseMs));
   }
 
   /** A pause that ends early when a pull gets through: the watch need not find out for itself. */
@@ -211,6 +232,9 @@ export class Refresh {
     const wasAway = membership.isAway;
     const { changed, gap } = membership.apply(update, this.#scope.clock.now());
     this.#heard++;
+    this.#answers = Number.POSITIVE_INFINITY;
+    this.#failuresOfOurOwn = 0;
+    this.#comeback.heard();
     if (wasAway) this.#back.abort();
     if (wasAway) this.#back = haltSignal();
     if (gap) return true;
@@ -226,7 +250,9 @@ export class Refresh {
     const error = DiscoveryError.is(cause)
       ? cause
       : new DiscoveryError("UNAVAILABLE", `${source.name} failed to tell of ${service}`, { cause, service });
-    if (!this.#scope.signal.aborted) failed(error);
+    if (this.#scope.signal.aborted) return error;
+    failed(error);
+    if (!error.retryable) this.#comeback.heard(); // it is there; to us it says no
     return error;
   }
 }

@@ -9,8 +9,14 @@ export interface BackoffOptions {
   readonly capMs: number;
 }
 
-/** Registering and reconnecting: gRPC's factor, half its first pause, and a cap at which no registry is hammered. */
+/** What fails while other things work: gRPC's factor, half its first pause, and client-go's cap. */
 export const RECONNECT: BackoffOptions = { firstMs: 500, factor: 1.6, capMs: 30_000 };
+
+/**
+ * What a whole process, or one instance, asks of a registry that is away: Nacos' cap. A fleet of 1,000 then asks 400 times a
+ * second, a twentieth of what Consul answers.
+ */
+export const KNOCK: BackoffOptions = { ...RECONNECT, capMs: 5_000 };
 
 /**
  * The pause before the next try after `failures` failures in a row, drawn from 0 to the grown pause ("full jitter"), so

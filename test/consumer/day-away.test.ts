@@ -7,10 +7,10 @@ import { ManualClock } from "../../src/testing/index.js";
 import { faultyRegistry } from "../fakes/registrar.js";
 
 const HOURS = 24;
-/** What one service asks a registry that is away, in a day, at most; see docs/guarantees.md. */
-const REQUESTS = { down: 12_000, deaf: 7_000 };
-/** No pause is longer than this, in milliseconds, and no question is waited for longer than a watch may be silent. */
-const SEEN_MS = 33_000;
+/** What one process asks a registry that is away, in a day, at most; see docs/guarantees.md. */
+const REQUESTS = { down: 36_000, deaf: 27_000 };
+/** No pause is longer than this, in milliseconds. */
+const SEEN_MS = 5_100;
 
 const opened: { close(): Promise<unknown> }[] = [];
 afterEach(async () => {

@@ -92,8 +92,8 @@ export const MUTANTS = [
   {
     name: "stale watch overwrites the pull",
     file: "consumer/refresh.js",
-    find: "applied !== undefined && applied !== this.#applied &&",
-    replace: "false &&",
+    find: "changes !== this.#changes && !hasItsPlace(update)",
+    replace: "false",
     why: "so does a stream whose first word was slow (R-3, R-5)",
     weights: { "slow-network": 1 },
   },
@@ -142,8 +142,9 @@ export const MUTANTS = [
   {
     name: "silence empties the list",
     file: "consumer/refresh.js",
-    find: "failures++;",
-    replace: 'failures++; this.#options.membership.known.clear(); this.#options.answered(true, { type: "current" });',
+    find: "if (!isOurOwn)",
+    replace:
+      'this.#options.membership.known.clear(); this.#options.answered(true, { type: "current" }); if (!isOurOwn)',
     why: "a registry that is away takes nobody away (C-1)",
     weights: { "registry-kept": 1, "registry-long-gone": 1 },
   },
