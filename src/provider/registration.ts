@@ -3,7 +3,7 @@ import type { DeclaredStatus, InstanceStatus, ServiceInstance } from "../model/i
 import type { HealthCheck, Lease, Registrar } from "../registry/registry.js";
 import type { Random, Scope } from "../runtime/clock.js";
 import { haltSignal, linked, untilAborted, within } from "../runtime/deadline.js";
-import { RECONNECT } from "../runtime/retry.js";
+import { KNOCK } from "../runtime/retry.js";
 import type { AgentEvents } from "./agent-events.js";
 import { ANSWER_MS, Announcement, named } from "./announcement.js";
 import { keepAlive, type Loss } from "./keep-alive.js";
@@ -109,7 +109,7 @@ export class Registration {
   async #register(restored: boolean, outer: AbortSignal | undefined): Promise<Lease> {
     const waiting = linked(this.#scope.signal, outer);
     const asking = linked(this.#cut.signal, outer);
-    const pauses = { ...RECONNECT, capMs: Math.min(RECONNECT.capMs, this.#terms.ttlMs / TRIES_PER_TTL) };
+    const pauses = { ...KNOCK, capMs: Math.min(KNOCK.capMs, this.#terms.ttlMs / TRIES_PER_TTL) };
     try {
       return await patiently(
         { ...this.#scope, signal: waiting.signal },
