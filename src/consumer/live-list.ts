@@ -9,6 +9,7 @@ import type { LastKnown, Shelf } from "./last-known.js";
 import { Membership } from "./membership.js";
 import { Recall } from "./recall.js";
 import { Refresh } from "./refresh.js";
+import { isRefusal } from "./refusal.js";
 import { type Probe, Suspicion } from "./suspicion.js";
 
 /** What a list needs. */
@@ -45,8 +46,9 @@ export class LiveList {
   readonly #options: LiveListOptions;
   readonly #membership: Membership;
   readonly #recall: Recall | undefined;
-  readonly #firstAnswer: Promise<void>;
   #answered: (() => void) | undefined;
+  #firstAnswer: Promise<void> = this.#awaited();
+  #recalling: Promise<void> = Promise.resolve();
   #snapshot: Snapshot;
   #refresh: Refresh | undefined;
   #suspicion: Suspicion | undefined;
@@ -61,9 +63,6 @@ export class LiveList {
     this.#options = options;
     this.#membership = new Membership(options.massLoss);
     this.#recall = options.shelf && new Recall(options.service, options.shelf, options.clock);
-    this.#firstAnswer = new Promise((resolve) => {
-      this.#answered = resolve;
-    });
     this.#snapshot = this.#takeSnapshot(false);
   }
 
@@ -108,6 +107,7 @@ export class LiveList {
         failed: (error) => {
           this.#lastError = error;
           this.#recall?.missed();
+          void this.#recalling.then(() => this.#refused());
         },
       },
       scope,
@@ -116,7 +116,8 @@ export class LiveList {
     const sleepless = onWake(clock, () => void refresh.pullAnew().catch(() => {})); // the world has changed while we slept
     this.#halt.signal.addEventListener("abort", sleepless, { once: true });
     const isNew = this.#membership.state === "unknown";
-    if (isNew) void this.#recall?.begin(this.#halt.signal, (found) => this.#recalled(found)); // first: its time runs
+    const recall = isNew ? this.#recall : undefined;
+    this.#recalling = recall?.begin(this.#halt.signal, (found) => this.#recalled(found)) ?? Promise.resolve(); // first: its time runs
     this.#running = refresh.run();
     this.#awaitStale();
   }
@@ -139,7 +140,8 @@ export class LiveList {
   async wait(signal: AbortSignal | undefined, limitMs: number): Promise<void> {
     const { clock, service } = this.#options;
     const scope = { clock, signal: this.#halt.signal };
-    const answer = this.#membership.state === "unknown" ? this.#firstAnswer : this.#refresh?.nudge();
+    const isAwaited = this.#membership.state === "unknown" && !isRefusal(this.#lastError);
+    const answer = isAwaited ? this.#firstAnswer : this.#refresh?.nudge();
     try {
       await within(`list of ${service}`, limitMs, scope, () => untilAborted(answer ?? Promise.resolve(), signal));
     } catch (error) {
@@ -191,6 +193,19 @@ export class LiveList {
     this.#options.events.published(before, { type: "reset", instances, epoch });
     this.#answered?.();
     this.#answered = undefined;
+  }
+
+  #awaited(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#answered = resolve;
+    });
+  }
+
+  /** Whoever waits for the first list has waited long enough if the registry says no: that is an answer too. */
+  #refused(): void {
+    if (this.#membership.state !== "unknown" || !isRefusal(this.#lastError)) return;
+    this.#answered?.();
+    this.#firstAnswer = this.#awaited();
   }
 
   #takeSnapshot(stale: boolean): Snapshot {

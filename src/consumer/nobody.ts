@@ -1,6 +1,7 @@
 import type { Endpoint } from "../endpoint/endpoint.js";
 import { DiscoveryError, saidBy } from "../model/errors.js";
 import type { Snapshot } from "../model/update.js";
+import { isRefusal } from "./refusal.js";
 import type { Routing } from "./routing.js";
 
 /** Different reasons for the same empty hand; each error says what to do about its own. */
@@ -18,13 +19,14 @@ export function nobodyUsable(about: {
   readonly cause: DiscoveryError | undefined;
 }): DiscoveryError {
   const { service, registry, state, endpoints, routing, waitMs, cause } = about;
+  if (state === "unknown" && isRefusal(cause)) {
+    const message = `${registry} does not tell of "${service}": ${saidBy(cause)}`;
+    return new DiscoveryError(cause.code, message, { service, cause });
+  }
   if (state === "unknown") {
     const said = cause ? `: ${saidBy(cause)}` : ". Is it running, and is its URL right?";
     const message = `${registry} has not told of "${service}" within ${waitMs} ms${said}`;
-    return new DiscoveryError(cause?.code === "UNAUTHORIZED" ? "UNAUTHORIZED" : "UNAVAILABLE", message, {
-      service,
-      cause,
-    });
+    return new DiscoveryError("UNAVAILABLE", message, { service, cause });
   }
   if (about.warming && endpoints.length === 0) {
     const message = `${registry} knows no "${service}" yet: it has just started, or stands in for one that is away. Is the name right? Otherwise ask again in a moment.`;

@@ -136,7 +136,8 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
    *
    * @throws {DiscoveryError} `SERVICE_UNKNOWN`: no registry knows the name · `NO_INSTANCES`: nobody is usable, with
    * `counts` · `NO_MATCH`: the filters leave nobody · `OVERLOADED`: all are at `maxInFlight` · `UNAVAILABLE`: no
-   * registry has answered yet · `CLOSED`
+   * registry has answered yet · `UNAUTHORIZED`, `REJECTED`, `PROTOCOL`: it refuses to tell, or is none; not waited for ·
+   * `CLOSED`
    */
   async pick(options?: PickOptions): Promise<Selection> {
     const endpoint = this.choose(options) ?? (await this.chooseEventually(options, options?.signal));
