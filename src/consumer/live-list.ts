@@ -90,6 +90,11 @@ export class LiveList {
     return this.#membership.below;
   }
 
+  /** Somebody was taken out of rotation. */
+  ejected(id: string): void {
+    this.#suspicion?.lookAgain(id);
+  }
+
   /** Begins to keep the list up to date; it must not be running. */
   start(): void {
     const { source, service, clock, random, refreshMs, strangerMs } = this.#options;

@@ -52,7 +52,10 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     this.#rotation = new Rotation({
       ...settings,
       events: {
-        ejected: ({ instance }, cause, pauseMs) => this.#voice.ejected(instance, cause, pauseMs),
+        ejected: ({ instance }, cause, pauseMs) => {
+          this.#list.ejected(instance.id);
+          this.#voice.ejected(instance, cause, pauseMs);
+        },
         readmitted: ({ instance }) => this.emit("readmitted", { instance }),
         panic: (panic) => this.emit(panic ? "panic" : "calm", { service: name }),
         left: (endpoints) => this.endpointsLeft(endpoints),

@@ -59,6 +59,14 @@ export class Suspicion {
     this.#cancel = clock.schedule(Math.max(FLOOR_MS, this.#dueAt() - clock.now()), () => void this.#due());
   }
 
+  /** Calls met trouble there: whoever was found alive may have died since. Free for whoever is not doubted. */
+  lookAgain(id: string): void {
+    const doubt = this.#options.membership.doubted.get(id);
+    if (doubt?.evidence !== "alive") return;
+    doubt.evidence = undefined;
+    this.look();
+  }
+
   async #knock(instance: ServiceInstance): Promise<void> {
     const { membership, probe } = this.#options;
     const { id } = instance;

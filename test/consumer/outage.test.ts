@@ -37,6 +37,24 @@ describe("a service whose registry is back after a minute, and lists one of thre
     }
   });
 
+  it("knocks again where a call found nobody, and lets the dead go within seconds of it", async () => {
+    let finds: Evidence = "alive";
+    const { clock, away, back, orders } = await start({ probe: async () => finds });
+    await away(60_000);
+    await back(snapshot(2, [3_001]));
+    finds = "refused";
+    await clock.advance(6_000);
+    assert.equal(orders.instances().length, 3, "nobody was called");
+    for (const endpoint of orders.endpoints) {
+      if (endpoint.instance.port !== 3_001) endpoint.settle("refused", 1, clock.now());
+    }
+    await clock.advance(5_100);
+    assert.deepEqual(
+      orders.instances().map(({ port }) => port),
+      [3_001],
+    );
+  });
+
   it("gives up none of the living before the registry was asked once more", async () => {
     const { clock, scripted, away, back, orders } = await start({ finds: "alive", refreshMs: 40_000 });
     const gone: number[] = [];
@@ -92,6 +110,24 @@ describe("a service whose registry is back after a minute, and lists one of thre
     await gone;
     await say(snapshot(2, [3_001]));
     assert.equal(orders.instances().length, 1);
+  });
+});
+
+describe("an outage between two pulls that breaks no watch", () => {
+  it("costs no call: those who are still listed are called until the others are back", async () => {
+    const { clock, picked, back, orders } = await start({ finds: "alive" });
+    await clock.advance(25_000);
+    await back(snapshot(2, [3_001]));
+    assert.deepEqual([picked(), orders.snapshot.suspects], [[3_001], []]);
+    await back(snapshot(3, THREE));
+    assert.deepEqual(picked(), THREE);
+  });
+
+  it("is noticed where pulls come twice in a ttl", async () => {
+    const { away, picked, back } = await start({ finds: "alive", refreshMs: 15_000 });
+    await away(25_000);
+    await back(snapshot(2, [3_001]));
+    assert.deepEqual(picked(), THREE);
   });
 });
 

@@ -27,6 +27,24 @@ describe("a suspicion", () => {
     assert.deepEqual([asked, membership.known.size, knocked.length], [[30_000, 60_000, 90_000], 3, 12]);
   });
 
+  it("knocks again, once, at whom calls found trouble, if it was found alive", async () => {
+    for (const [finds, knocks] of [
+      ["alive", 4],
+      ["refused", 3],
+      ["unknown", 3],
+    ] as const) {
+      const { clock, membership, lose, knocked, suspicion } = start({ finds });
+      lose();
+      await clock.advance(10);
+      const [id = ""] = membership.doubted.keys();
+      suspicion.lookAgain(id);
+      suspicion.lookAgain(id);
+      suspicion.lookAgain("somebody else");
+      await clock.advance(10);
+      assert.equal(knocked.length, knocks, finds);
+    }
+  });
+
   it("lets those go after one ttl of whom a probe finds out nothing", async () => {
     const { clock, membership, lose } = start({ finds: "unknown" });
     lose();
@@ -141,5 +159,5 @@ function start({
     membership.apply(snapshot(2, []), clock.now());
     look();
   };
-  return { clock, membership, lose, look, asked, knocked, halt, told: () => told };
+  return { clock, membership, suspicion, lose, look, asked, knocked, halt, told: () => told };
 }
