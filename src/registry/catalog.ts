@@ -105,21 +105,41 @@ export class Catalog {
     return this.warming ? this.#snapshot(service) : this.#after(service, since);
   }
 
-  /** Begins with whatever differs from a position, and goes on with every change until the signal aborts. */
-  async *watch(service: string, since: Position | undefined, signal: AbortSignal): AsyncGenerator<RegistryUpdate> {
+  /**
+   * Begins with whatever differs from a position, and goes on with every change until the signal aborts. By hand, for a
+   * generator's `yield` takes one promise more: whoever made a change would have its answer before the readers know.
+   */
+  watch(service: string, since: Position | undefined, signal: AbortSignal): AsyncIterableIterator<RegistryUpdate> {
     let position = since;
     let sawWarming: boolean | undefined;
-    while (!signal.aborted) {
-      this.checkOpen();
-      const change = this.#waiting.changeOf(service, signal);
-      const first = sawWarming === undefined;
-      const warmed = sawWarming === true && !this.warming;
-      const update = warmed ? this.#snapshot(service) : this.#after(service, position);
-      sawWarming = this.warming;
-      if (first || warmed || update.type === "reset" || update.type === "change") yield update;
-      if (update.type !== "absent") position = update.position;
-      await change;
-    }
+    let change: Promise<void> | undefined;
+    let isOver = false;
+    const next = async (): Promise<IteratorResult<RegistryUpdate>> => {
+      for (;;) {
+        await change;
+        if (isOver || signal.aborted) return { value: undefined, done: true };
+        this.checkOpen();
+        change = this.#waiting.changeOf(service, signal);
+        const first = sawWarming === undefined;
+        const warmed = sawWarming === true && !this.warming;
+        const update = warmed ? this.#snapshot(service) : this.#after(service, position);
+        sawWarming = this.warming;
+        if (update.type !== "absent") position = update.position;
+        const isNews = first || warmed || update.type === "reset" || update.type === "change";
+        if (isNews) return { value: update, done: false };
+      }
+    };
+    const end = async (): Promise<IteratorReturnResult<undefined>> => {
+      isOver = true;
+      return { value: undefined, done: true };
+    };
+    return {
+      next,
+      return: end,
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
   }
 
   /** Ends every watch with `CLOSED`. */

@@ -68,7 +68,7 @@ export interface MemoryRegistry extends Registry, Emitter<MemoryRegistryEvents> 
   watch(
     service: string,
     options: CallOptions & { readonly since?: Position | undefined },
-  ): AsyncGenerator<RegistryUpdate>;
+  ): AsyncIterableIterator<RegistryUpdate>;
   list(service: string, options?: { readonly since?: Position | undefined }): Promise<RegistryUpdate>;
   renew(beats: readonly Beat[]): Promise<Renewal>;
   update(lease: Lease, instance: ServiceInstance, options?: Partial<CallOptions> & Edition): Promise<Lease>;

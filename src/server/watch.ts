@@ -96,7 +96,7 @@ export class WatchStream implements Listener, AcknowledgingStream {
     if (!told || line.type === "current") return;
     if (told.news) told.news.push(line);
     else if (isToldAlready(told, line)) return;
-    else if (line.type === "reset" || followsOn(told, line)) this.#tell(told, line);
+    else if (line.type === "reset" || followsOn(told, line)) this.#tellAtOnce(told, line);
     else this.#ask(service, told, told.position).catch(() => this.cut());
   }
 
@@ -130,6 +130,12 @@ export class WatchStream implements Listener, AcknowledgingStream {
     this.#write(this.#asEvents ? line.event : line.text);
     for (const departure of line.departures) departure.told(this, latest(told));
     if (line.type === "reset") this.#allow(line.text.length); // a list longer than the limit may take its time
+  }
+
+  /** Node would gather what is written in one turn, and send it after the answer to whoever made the change. */
+  #tellAtOnce(told: Told, line: Line): void {
+    this.#tell(told, line);
+    this.#response.socket?.uncork();
   }
 
   #write(bytes: Buffer): void {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { afterEach, describe, it } from "vitest";
 import { defineInstance } from "../../src/model/instance.js";
 import type { MemoryRegistry } from "../../src/registry/memory-options.js";
@@ -54,6 +55,39 @@ describe("a watch over HTTP", () => {
       assert.equal(told.known.size, 60);
       assert.equal(told.revision, memory.revision);
     }
+  });
+
+  it("has sent a change to its readers when whoever made it is answered", async () => {
+    const { server } = await start();
+    const readers: Socket[] = [];
+    const unsent: number[] = [];
+    let sentBefore = 0;
+    const mounted = createServer((request, response) => {
+      if (request.url === "/v1/watch") readers.push(request.socket);
+      else {
+        const answer = response.end;
+        response.end = (...given: unknown[]) => {
+          unsent.push(...readers.map((reader) => reader.writableLength));
+          assert.ok(
+            readers.every((reader) => reader.bytesWritten > sentBefore),
+            "they have been told",
+          );
+          return Reflect.apply(answer, response, given);
+        };
+      }
+      server.handle(request, response);
+    });
+    opened.push(() => mounted.close());
+    const url = await new Promise<string>((resolve) =>
+      mounted.listen(0, "127.0.0.1", () => resolve(`http://127.0.0.1:${(mounted.address() as AddressInfo).port}`)),
+    );
+    const lines = await watch(url, { orders: null });
+    await lines.next();
+    sentBefore = readers[0]?.bytesWritten ?? 0;
+    const body = JSON.stringify({ service_name: "orders", host: "10.0.0.1", port: 1 });
+    await fetch(`${url}/v1/register`, { method: "POST", headers: { "content-type": "application/json" }, body });
+    assert.equal((await lines.next()).event, "snapshot");
+    assert.deepEqual(unsent, [0]);
   });
 
   it("says a service's place in a ping to a reader that is up to date, and nothing of it in the others", async () => {
