@@ -63,6 +63,12 @@ export function eligible(all: readonly Endpoint[], routing: Routing, moment: Mom
   return last;
 }
 
+/** Gives each endpoint what it counts. */
+export function weigh(all: readonly Endpoint[], { usable, weights }: Eligible): void {
+  for (const endpoint of all) endpoint.weight = endpoint.instance.weight;
+  if (weights) for (const [index, endpoint] of usable.entries()) endpoint.weight = weights[index] as number;
+}
+
 /** Those who pass every filter. */
 function matching(all: readonly Endpoint[], { filters }: Routing, note: Note | undefined): readonly Endpoint[] {
   let pool = all;

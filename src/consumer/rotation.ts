@@ -1,17 +1,16 @@
 import type { Balancer, PickContext, Picker } from "../balancer/balancer.js";
 import type { EjectionCause, EjectionOptions } from "../endpoint/ejection.js";
 import { type Endpoint, type EndpointWatcher, type Outcome, reconcile } from "../endpoint/endpoint.js";
-import { byId, type ServiceInstance } from "../model/instance.js";
+import type { ServiceInstance } from "../model/instance.js";
 import type { Cancel, Clock, Random } from "../runtime/clock.js";
-import { type Eligible, eligible, type Moment, NOBODY, type Note } from "./eligible.js";
+import { type Eligible, eligible, type Moment, NOBODY, type Note, weigh } from "./eligible.js";
+import { belowLimit, isFull } from "./in-flight-limit.js";
 import { Outliers } from "./outliers.js";
 import type { Routing } from "./routing.js";
 import { Shadow } from "./shadow.js";
 import { RAMP_STEPS } from "./stages/slow-start.js";
 
 const MAX_SEED = 2 ** 32;
-/** So often the balancer is asked for somebody below the limit; after that everybody is looked at in turn. */
-const ASKED = 3;
 
 /** What a rotation tells its service. */
 export interface RotationEvents {
@@ -33,6 +32,13 @@ export interface RotationOptions {
   readonly events: RotationEvents;
 }
 
+/** What a registry tells, and when that was. */
+interface News {
+  readonly instances: readonly ServiceInstance[];
+  readonly suspects: ReadonlyMap<string, unknown>;
+  readonly now: number;
+}
+
 /**
  * The endpoints of one service and whose turn it is. Everything is prepared when something changes, so that choosing
  * is one call to the picker.
@@ -50,7 +56,10 @@ export class Rotation implements EndpointWatcher {
   #shadow: Shadow | undefined;
   /** The picker itself, or whoever heeds more than the picker does: settled on change, so that a pick need not ask. */
   #chooser: Pick<Picker, "pick">;
+  readonly #behind = { pick: (context: PickContext | undefined) => this.#chooseAnew(context) };
   readonly #careful = { pick: (context: PickContext | undefined) => this.#chooseCarefully(context) };
+  /** What the registry told last, as long as the endpoints are not in line with it. */
+  #news: News | undefined;
   #usesKey = false;
   #parked = false;
   #firstAt = Number.POSITIVE_INFINITY;
@@ -65,10 +74,10 @@ export class Rotation implements EndpointWatcher {
       ejection,
       clock,
       random,
-      all: () => this.#all,
+      all: () => this.all,
       mayTry: ({ instance }) =>
         instance.weight > 0 && instance.status !== "starting" && routing.filters.every(({ keeps }) => keeps(instance)),
-      panic: () => this.#eligible.panic,
+      panic: () => this.eligible.panic,
       ejected: (endpoint, cause, pauseMs) => {
         this.refresh();
         options.events.ejected(endpoint, cause, pauseMs);
@@ -86,10 +95,12 @@ export class Rotation implements EndpointWatcher {
   }
 
   get all(): readonly Endpoint[] {
+    this.catchUp();
     return this.#all;
   }
 
   get eligible(): Eligible {
+    this.catchUp();
     return this.#eligible;
   }
 
@@ -104,8 +115,7 @@ export class Rotation implements EndpointWatcher {
 
   /** Whether somebody could be picked, were not everybody at the limit of calls in flight. */
   get isFull(): boolean {
-    const called = this.#called();
-    return called.length > 0 && called.every(({ load }) => load.inFlight >= this.#limit);
+    return isFull(this.eligible.usable, this.#limit);
   }
 
   /** Whose turn it is; undefined if nobody is usable who was not tried. Allocates nothing. */
@@ -115,6 +125,7 @@ export class Rotation implements EndpointWatcher {
 
   /** Changes the balancer; endpoints keep everything measured. */
   setBalancer(balancer: Balancer): void {
+    this.catchUp();
     this.#balancer = balancer;
     this.#picker = this.#newPicker(balancer);
     this.#all[0]?.load.shared.wantReports(false); // whoever wants them asks anew
@@ -131,18 +142,31 @@ export class Rotation implements EndpointWatcher {
       this.#settle();
     };
     const shadow = new Shadow(balancer, this.#newPicker(balancer), () => this.#balancer.name, end);
-    shadow.update(this.#all, this.#eligible.usable);
+    shadow.update(this.all, this.#eligible.usable);
     this.#shadow = shadow;
     this.#settle();
     return shadow;
   }
 
-  /** Brings the endpoints in line with what the registry tells. */
+  /**
+   * Notes what the registry tells, in the order of the ids; whoever asks for anything next brings the endpoints in line
+   * with it, or `catchUp()`. So the news is out first, and still nobody meets an endpoint of the list before.
+   */
   setInstances(instances: readonly ServiceInstance[], suspects: ReadonlyMap<string, unknown>): void {
-    const now = this.#options.clock.now();
+    this.catchUp(); // no list is passed over: who left and came back is another endpoint
+    this.#news = { instances, suspects, now: this.#options.clock.now() };
+    this.#chooser = this.#behind;
+  }
+
+  /** Brings the endpoints in line with what the registry told last. */
+  catchUp(): void {
+    if (!this.#news) return;
+    const { instances, suspects, now } = this.#news;
+    this.#news = undefined;
+    this.#settle(); // first: whoever hears of panic may pick
     if (instances.length > 0) this.#firstAt = Math.min(this.#firstAt, now);
     const left = reconcile(this.#endpoints, instances, now, this);
-    this.#all = [...this.#endpoints.values()].sort((a, b) => byId(a.instance, b.instance));
+    this.#all = instances.map(({ id }) => this.#endpoints.get(id) as Endpoint); // which are in the order of their ids
     for (const endpoint of left) this.#outliers.forget(endpoint);
     for (const endpoint of this.#all) {
       endpoint.suspect = suspects.has(endpoint.instance.id);
@@ -154,6 +178,7 @@ export class Rotation implements EndpointWatcher {
 
   /** Works out anew who is usable, and what each counts. */
   refresh(): void {
+    this.catchUp();
     const before = this.#eligible.panic;
     this.#eligible = eligible(this.#all, this.#options.routing, this.#moment());
     weigh(this.#all, this.#eligible);
@@ -165,6 +190,7 @@ export class Rotation implements EndpointWatcher {
 
   /** Chooses nobody until it is unparked: the next caller then notices that nobody keeps the list fresh. */
   park(parked: boolean): void {
+    this.catchUp();
     this.#parked = parked;
     this.#picker.update(this.#all, parked ? [] : this.#eligible.usable);
     this.#settle();
@@ -173,7 +199,7 @@ export class Rotation implements EndpointWatcher {
 
   /** Goes through the stages once more, for whoever wants to know who is left out, and why. */
   explain(note: Note): void {
-    eligible(this.#all, this.#options.routing, this.#moment(), note);
+    eligible(this.all, this.#options.routing, this.#moment(), note);
   }
 
   /** Lets go of every timer. */
@@ -184,6 +210,7 @@ export class Rotation implements EndpointWatcher {
   }
 
   judged(endpoint: Endpoint, outcome: Outcome): void {
+    this.catchUp();
     if (this.#endpoints.get(endpoint.instance.id) !== endpoint) return; // it has left meanwhile
     this.#outliers.judge(endpoint, outcome);
   }
@@ -192,8 +219,14 @@ export class Rotation implements EndpointWatcher {
   #settle(): void {
     const isLimited = this.#limit !== Number.POSITIVE_INFINITY;
     this.#usesKey = this.#balancer.usesKey !== false || this.#shadow?.usesKey === true;
+    if (this.#news) return; // the chooser is behind
     const isPlain = this.#parked || (!isLimited && !this.#outliers.onTrial && !this.#shadow);
     this.#chooser = isPlain ? this.#picker : this.#careful;
+  }
+
+  #chooseAnew(context: PickContext | undefined): Endpoint | undefined {
+    this.catchUp();
+    return this.#chooser.pick(context);
   }
 
   /** The next call to a service with somebody on trial is the trial; if it fails, it goes on elsewhere. */
@@ -202,23 +235,9 @@ export class Rotation implements EndpointWatcher {
     if (trial) return trial;
     const first = this.#picker.pick(context);
     this.#shadow?.compare(first, context);
-    return first === undefined || first.load.inFlight < this.#limit ? first : this.#belowLimit(first, context);
-  }
-
-  #belowLimit(first: Endpoint, context: PickContext | undefined): Endpoint | undefined {
-    const tried = [...(context?.tried ?? []), first];
-    for (let asked = 1; asked < ASKED; asked++) {
-      const next = this.#picker.pick({ key: context?.key, tried });
-      if (next === undefined || next.load.inFlight < this.#limit) return next;
-      tried.push(next);
-    }
-    return this.#called().find((one) => one.load.inFlight < this.#limit && !tried.includes(one));
-  }
-
-  /** Those a balancer would call: the weightless only where all are. */
-  #called(): readonly Endpoint[] {
-    const weighty = this.#eligible.usable.filter(({ weight }) => weight > 0);
-    return weighty.length > 0 ? weighty : this.#eligible.usable;
+    return first === undefined || first.load.inFlight < this.#limit
+      ? first
+      : belowLimit(first, context, this.#picker, this.#eligible.usable, this.#limit);
   }
 
   #moment(): Moment {
@@ -238,9 +257,4 @@ export class Rotation implements EndpointWatcher {
   #newPicker(balancer: Balancer): Picker {
     return balancer.create(Math.floor(this.#options.random() * MAX_SEED));
   }
-}
-
-function weigh(all: readonly Endpoint[], { usable, weights }: Eligible): void {
-  for (const endpoint of all) endpoint.weight = endpoint.instance.weight;
-  if (weights) for (const [index, endpoint] of usable.entries()) endpoint.weight = weights[index] as number;
 }

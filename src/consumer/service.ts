@@ -239,6 +239,7 @@ export class Service extends Emitter<ServiceEvents> implements AsyncDisposable {
     this.#rotation.setInstances(snapshot.instances, this.#list.suspects);
     for (const told of this.#watchers) told();
     this.#voice.published(before, snapshot, update);
+    this.#rotation.catchUp();
   }
 
   #restIfIdle(): void {

@@ -24,6 +24,33 @@ describe("a rotation", () => {
     assert.deepEqual(events, ["ejected refused 1000", "readmitted"]);
   });
 
+  it("passes over no list, though nobody asked for anything in between", async () => {
+    const { clock, rotation, instances, left } = make(2);
+    const [first] = rotation.all;
+    rotation.setInstances(instances.slice(1), new Map());
+    await clock.advance(500);
+    const toldAt = clock.now();
+    rotation.setInstances(instances, new Map());
+    await clock.advance(500);
+    rotation.catchUp();
+    assert.deepEqual(left, [first]);
+    assert.equal(rotation.all[0]?.addedAt, toldAt, "when it was told, not when it was asked for");
+  });
+
+  it("knows whoever was told last when an outcome comes, or somebody asks why", () => {
+    const { rotation, events, instances } = make(2);
+    const [gone, stays] = rotation.all as [Endpoint, Endpoint];
+    rotation.setInstances(instances.slice(1), new Map());
+    finish(gone, "refused");
+    assert.deepEqual(events, [], "it has left");
+    rotation.setInstances(instances.slice(1), new Map([[stays.instance.id, "suspect"]]));
+    assert.equal(choose(rotation), stays);
+    assert.ok(stays.suspect);
+    rotation.setInstances([], new Map());
+    assert.ok(!rotation.isFull);
+    assert.equal(rotation.choose(undefined), undefined);
+  });
+
   it("waits twice as long after each trial that fails, half a minute at most", async () => {
     const { clock, rotation } = make(3);
     const dead = choose(rotation);
@@ -266,6 +293,7 @@ function always(index: number): Balancer {
 function make(count: number, statuses: readonly InstanceStatus[] = [], routing: RoutingOptions = {}) {
   const clock = new ManualClock();
   const events: string[] = [];
+  const left: Endpoint[] = [];
   const rotation = new Rotation({
     balancer: roundRobin(),
     routing: routingFrom("test", routing),
@@ -276,14 +304,14 @@ function make(count: number, statuses: readonly InstanceStatus[] = [], routing: 
       ejected: (_endpoint, cause, pauseMs) => events.push(`ejected ${cause} ${pauseMs}`),
       readmitted: () => events.push("readmitted"),
       panic: (panic) => events.push(`panic ${panic}`),
-      left: () => {},
+      left: (endpoints) => left.push(...endpoints),
     },
   });
   const instances = Array.from({ length: count }, (_, index) =>
     defineInstance({ service: "orders", host: "127.0.0.1", port: 3_000 + index, status: statuses[index] ?? "healthy" }),
   );
   rotation.setInstances(instances, new Map());
-  return { clock, rotation, events, instances };
+  return { clock, rotation, events, instances, left };
 }
 
 function choose(rotation: Rotation): Endpoint {

@@ -34,6 +34,18 @@ describe("a service", () => {
     assert.deepEqual(changes, ["+1 ~0 -0", "+1 ~0 -0", "+0 ~1 -0", "+0 ~0 -1"]);
   });
 
+  it("is picked from by a listener of the change as the change says", async () => {
+    const { clock, orders, register, faulty } = await start();
+    const gone = await register(3_000);
+    await clock.advance(10);
+    const picked: (number | undefined)[] = [];
+    orders.on("changed", () => picked.push(orders.pickNow().instance.port, orders.usable.length));
+    await faulty.memory.deregister(gone);
+    await register(3_001);
+    await clock.advance(10);
+    assert.deepEqual(picked, [3_001, 1]);
+  });
+
   it("asks once, however many wait for the first list", async () => {
     const { clock, resolver, faulty, register } = make();
     await register(3_000);
