@@ -6,11 +6,15 @@ import type { Clock } from "../runtime/clock.js";
 import { Departures, type Witness } from "./departures.js";
 import { Line } from "./line.js";
 
+/** So many readers have a change before whoever made it has its answer; with more it would wait for them, 20 µs each. */
+const AT_ONCE = 16;
+
 /** Whoever wants to hear of a service. */
 export interface Listener {
   /** Whether its reader says what it has applied. */
   readonly acknowledges: boolean;
-  line(service: string, line: Line): void;
+  /** @param atOnce whether it goes out now, not at the end of the turn */
+  line(service: string, line: Line, atOnce: boolean): void;
   /** The registry no longer tells: the reader must come back. */
   cut(): void;
 }
@@ -87,7 +91,8 @@ export class Hub {
 
   #tell(service: string, topic: Topic, update: RegistryUpdate): void {
     const line = this.lineOf(service, update);
-    for (const listener of topic.listeners) listener.line(service, line);
+    let told = 0;
+    for (const listener of topic.listeners) listener.line(service, line, told++ < AT_ONCE);
   }
 
   async #run(service: string, topic: Topic): Promise<void> {

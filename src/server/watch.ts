@@ -91,13 +91,14 @@ export class WatchStream implements Listener, AcknowledgingStream {
     }
   }
 
-  line(service: string, line: Line): void {
+  line(service: string, line: Line, atOnce: boolean): void {
     const told = this.#told.get(service);
     if (!told || line.type === "current") return;
     if (told.news) told.news.push(line);
     else if (isToldAlready(told, line)) return;
-    else if (line.type === "reset" || followsOn(told, line)) this.#tellAtOnce(told, line);
+    else if (line.type === "reset" || followsOn(told, line)) this.#tell(told, line);
     else this.#ask(service, told, told.position).catch(() => this.cut());
+    if (atOnce) this.#response.socket?.uncork(); // Node gathers what is written in one turn, and sends it after the answer
   }
 
   cut(): void {
@@ -120,7 +121,7 @@ export class WatchStream implements Listener, AcknowledgingStream {
     if (told.state === "nothing" || (line.type !== "current" && !isToldAlready(told, line))) this.#tell(told, line);
     const news = told.news;
     told.news = undefined;
-    for (const each of news) this.line(service, each);
+    for (const each of news) this.line(service, each, false);
   }
 
   #tell(told: Told, line: Line): void {
@@ -130,12 +131,6 @@ export class WatchStream implements Listener, AcknowledgingStream {
     this.#write(this.#asEvents ? line.event : line.text);
     for (const departure of line.departures) departure.told(this, latest(told));
     if (line.type === "reset") this.#allow(line.text.length); // a list longer than the limit may take its time
-  }
-
-  /** Node would gather what is written in one turn, and send it after the answer to whoever made the change. */
-  #tellAtOnce(told: Told, line: Line): void {
-    this.#tell(told, line);
-    this.#response.socket?.uncork();
   }
 
   #write(bytes: Buffer): void {
