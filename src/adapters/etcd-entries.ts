@@ -1,13 +1,19 @@
 import { DiscoveryError } from "../model/errors.js";
-import type { Clock } from "../runtime/clock.js";
+import { type Clock, turn } from "../runtime/clock.js";
 import { haltSignal, untilAborted } from "../runtime/deadline.js";
 import type { EtcdClient, Fields } from "./etcd-client.js";
 import type { EtcdKeys, Life } from "./etcd-keys.js";
 import { rangesIn } from "./etcd-reads.js";
-import { keyValues } from "./etcd-record.js";
+import { type KeyValue, keyValues, numberOf } from "./etcd-record.js";
 
-/** Registrations in one transaction: each puts two keys, and etcd allows 128 operations. */
-const BATCH = 60;
+/**
+ * Operations in one transaction, but for the look at the epoch: etcd allows 128 (`--max-txn-ops`), and those of a
+ * transaction in it count on from there, which leaves seven for each.
+ */
+const OPERATIONS = 120;
+
+/** Characters of values in one transaction: etcd takes 1.5 MiB in a request (`--max-request-bytes`), keys and all. */
+const CHARACTERS = 1_000_000;
 
 /** A name that was written is taken for written this long, in milliseconds: who deletes one by hand waits no longer. */
 const NAMED_MS = 10_000;
@@ -15,21 +21,26 @@ const NAMED_MS = 10_000;
 /** So many names are remembered at most. */
 const MAX_NAMED = 10_000;
 
-/** One life that is to be entered under a lease, if nobody holds its id. */
+/** One life that is to be entered under a lease, if nobody holds its id but those who are to give way. */
 export interface Entry {
   readonly life: Life;
   readonly value: string;
   readonly lease: string;
+  /** The lives of the id that give way. */
+  readonly earlier: readonly KeyValue[];
 }
 
 interface Waiting extends Entry {
+  readonly signal: AbortSignal;
   resolve(answer: Fields): void;
   reject(error: unknown): void;
 }
 
 /**
- * Enters lives that are new, many in one transaction when many come at once: one is under way, and what comes meanwhile
- * goes with the next. (Two or four at once cost etcd more than they win: `test/bench/etcd.mjs URL throughput`.) Where somebody in it is refused, each is asked for by itself.
+ * Enters lives, many in one transaction when many come at once: one is under way, and what comes meanwhile goes with the
+ * next. (Two or four at once cost etcd more than they win: `test/bench/etcd.mjs URL throughput`.) First all of them or
+ * none, which costs etcd least; where somebody is refused, each by itself in the same request; and where etcd takes none
+ * because of one, such as one whose lease has run out, each in a request of its own.
  */
 export class EtcdEntries {
   readonly #client: EtcdClient;
@@ -52,68 +63,106 @@ export class EtcdEntries {
   /** The answer's last range is the epoch's key; if it is refused, the first one has the holders of the id. */
   enter(entry: Entry, signal: AbortSignal): Promise<Fields> {
     signal.throwIfAborted();
-    const answered = new Promise<Fields>((resolve, reject) => this.#waiting.push({ ...entry, resolve, reject }));
+    const answered = new Promise<Fields>((resolve, reject) =>
+      this.#waiting.push({ ...entry, signal, resolve, reject }),
+    );
     if (!this.#isRunning) void this.#run();
     return untilAborted(answered, signal);
   }
 
   async #run(): Promise<void> {
     this.#isRunning = true;
-    await null; // for those who come in the same turn
     while (this.#waiting.length > 0) {
+      await turn(); // for those whose leases were granted in the same one
       const batch = this.#next();
-      const answer = await this.#asked(batch).catch((error: unknown) => error);
-      if (answer instanceof Error && (batch.length === 1 || isAway(answer))) {
-        for (const { reject } of batch) reject(answer);
-      } else if (batch.length > 1 && (answer as Fields)["succeeded"] !== true) {
-        for (const each of batch) this.#asked([each]).then(each.resolve, each.reject);
-      } else {
-        for (const { resolve } of batch) resolve(answer as Fields);
-      }
+      if (batch.length > 0) await this.#enter(batch);
     }
     this.#isRunning = false;
   }
 
-  /** No id is twice in one transaction: both would find it free. */
+  /** No id is twice in one transaction: both would find it free. Whoever has given up is not asked for. */
   #next(): readonly Waiting[] {
     const batch: Waiting[] = [];
     const rest: Waiting[] = [];
     const ids = new Set<string>();
+    let [operations, characters] = [0, 0];
     for (const each of this.#waiting) {
+      if (each.signal.aborted) continue;
       const id = `${each.life.service}/${each.life.id}`;
-      if (batch.length < BATCH && !ids.has(id)) batch.push(each);
-      else rest.push(each);
+      const [more, longer] = [operations + operationsOf(each), characters + each.value.length];
+      const fits = batch.length === 0 || (more <= OPERATIONS && longer <= CHARACTERS);
+      if (fits && !ids.has(id)) {
+        batch.push(each);
+        [operations, characters] = [more, longer];
+      } else rest.push(each);
       ids.add(id);
     }
     this.#waiting = rest;
     return batch;
   }
 
-  async #asked(batch: readonly Entry[]): Promise<Fields> {
+  async #enter(batch: readonly Waiting[]): Promise<void> {
+    try {
+      const answer = await this.#together(batch);
+      const isApart = batch.length > 1 && answer["succeeded"] !== true;
+      const answers = isApart ? await this.#apart(batch) : batch.map(() => answer);
+      for (const [index, { resolve }] of batch.entries()) resolve(answers[index] as Fields);
+    } catch (error) {
+      if (batch.length === 1 || isForAll(error)) for (const { reject } of batch) reject(error);
+      else for (const each of batch) void this.#enter([each]);
+    }
+  }
+
+  /** All of them, or none; who is in the way is told to one that is alone. */
+  async #together(batch: readonly Entry[]): Promise<Fields> {
     const now = this.#clock.now();
-    const isFree = ({ life: { service, id } }: Entry) => {
-      return { ...this.#keys.lives(service, id), target: "CREATE", result: "EQUAL", create_revision: "0" };
-    };
     const names = [...new Set(batch.map(({ life }) => life.service))];
     const unnamed = names.filter((name) => !this.#isNamed(name, now));
     const value = unnamed.length < names.length ? this.#epoch : undefined;
     const sameStore = value === undefined ? [] : [{ key: this.#keys.epoch, target: "VALUE", result: "EQUAL", value }];
-    const compare = [...batch.map(isFree), ...sameStore];
-    const epoch = { request_range: { key: this.#keys.epoch } };
-    const success = [
-      ...batch.map(({ life, value, lease }) => ({ request_put: { key: this.#keys.life(life), value, lease } })),
-      ...unnamed.map((name) => ({ request_put: { key: this.#keys.name(name) } })),
-      epoch,
-    ];
-    const [{ life }] = batch as readonly [Entry];
-    const failure = batch.length > 1 ? [] : [{ request_range: this.#keys.lives(life.service, life.id) }, epoch];
+    const asked = batch.map((entry) => this.#asked(entry));
+    const [alone] = batch.length === 1 ? asked : [];
+    const compare = [...asked.flatMap(({ compare }) => compare), ...sameStore];
+    const success = [...asked.flatMap(({ success }) => success), ...this.#puts(unnamed), this.#looked];
+    const failure = alone ? [...alone.failure, this.#looked] : [];
     const answer = await this.#client.call("/v3/kv/txn", { compare, success, failure }, this.#halt.signal);
-    const { responses } = answer;
-    if (answer["succeeded"] !== true) this.#named.clear(); // it may be another store: whoever asks again names them
-    if (answer["succeeded"] !== true || !Array.isArray(responses)) return answer;
-    const done = { ...answer, responses: responses.slice(-1) };
-    this.#wrote(unnamed, keyValues(rangesIn(done)[0])[0]?.value, now);
-    return done;
+    if (answer["succeeded"] === true) return this.#wrote(unnamed, answer, now);
+    this.#named.clear(); // it may be another store: whoever asks again names them
+    return answer;
+  }
+
+  /** Each by itself: one that is refused does not cost the others theirs. A key may stand once: the names are beside. */
+  async #apart(batch: readonly Entry[]): Promise<readonly Fields[]> {
+    const now = this.#clock.now();
+    const names = [...new Set(batch.map(({ life }) => life.service))];
+    const asked = batch.map((entry) => ({ request_txn: this.#asked(entry) }));
+    const success = [...asked, ...this.#puts(names), this.#looked];
+    const answer = await this.#client.call("/v3/kv/txn", { success }, this.#halt.signal);
+    const own = Array.isArray(answer["responses"]) ? (answer["responses"] as readonly Fields[]) : [];
+    const { responses: looked } = this.#wrote(names, answer, now) as { readonly responses: readonly Fields[] };
+    return batch.map((_, index) => {
+      const { succeeded = false, responses = [] } = (own[index]?.["response_txn"] ?? {}) as Fields;
+      return { ...answer, succeeded, responses: [...(responses as readonly Fields[]), ...looked] };
+    });
+  }
+
+  #asked({ life, value, lease, earlier }: Entry) {
+    const lives = this.#keys.lives(life.service, life.id);
+    const newest = Math.max(0, ...earlier.map(({ create_revision }) => numberOf(create_revision)));
+    const put = { request_put: { key: this.#keys.life(life), value, lease } };
+    return {
+      compare: [{ ...lives, target: "CREATE", result: "LESS", create_revision: String(newest + 1) }], // 1: nobody is there
+      success: [...earlier.map(({ key }) => ({ request_delete_range: { key } })), put],
+      failure: [{ request_range: lives }],
+    };
+  }
+
+  get #looked() {
+    return { request_range: { key: this.#keys.epoch } };
+  }
+
+  #puts(names: readonly string[]) {
+    return names.map((name) => ({ request_put: { key: this.#keys.name(name) } }));
   }
 
   #isNamed(name: string, now: number): boolean {
@@ -121,13 +170,24 @@ export class EtcdEntries {
     return at !== undefined && now - at < NAMED_MS;
   }
 
-  #wrote(names: readonly string[], epoch: string | undefined, now: number): void {
+  /** What is left of an answer is its look at the epoch, the last of what was asked. */
+  #wrote(names: readonly string[], answer: Fields, now: number): Fields {
+    const responses = Array.isArray(answer["responses"]) ? answer["responses"].slice(-1) : [];
+    const looked = { ...answer, responses };
+    const epoch = keyValues(rangesIn(looked)[0])[0]?.value;
     if (epoch !== this.#epoch || this.#named.size > MAX_NAMED) this.#named.clear(); // another store, or very many
     this.#epoch = epoch;
     if (epoch !== undefined) for (const name of names) this.#named.set(name, now);
+    return looked;
   }
 }
 
-function isAway(error: unknown): boolean {
-  return DiscoveryError.is(error, "UNAVAILABLE");
+/** A life is put, and perhaps its name; those before it are deleted. */
+function operationsOf({ earlier }: Entry): number {
+  return 2 + earlier.length;
+}
+
+/** What a single one would be told as well: asking for each would only make it worse. */
+function isForAll(error: unknown): boolean {
+  return DiscoveryError.is(error, "UNAVAILABLE") || DiscoveryError.is(error, "OVERLOADED");
 }

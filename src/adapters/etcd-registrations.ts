@@ -4,7 +4,7 @@ import { type DeclaredStatus, enlisted, inStatus, type ServiceInstance } from ".
 import type { Lease, RegisterOptions } from "../registry/registry.js";
 import type { Clock } from "../runtime/clock.js";
 import type { EtcdClient, Fields } from "./etcd-client.js";
-import { type Entry, EtcdEntries } from "./etcd-entries.js";
+import { EtcdEntries } from "./etcd-entries.js";
 import type { EtcdKeys, Life } from "./etcd-keys.js";
 import { base64 } from "./etcd-keys.js";
 import { type EtcdLease, type EtcdLeases, nameOf, newLife, readName } from "./etcd-leases.js";
@@ -118,12 +118,11 @@ export class EtcdRegistrations {
     const registeredAt = this.#clock.wall();
     const { ttlMs } = lease;
     const value = toEtcd(enlisted(instance, { ttlMs, registeredAt, incarnation: 0 }));
-    this.#doubt(lease.id, life);
+    if (!lease.alone) this.#doubt(lease.id, life); // nobody renews one that failed alone
     let earlier: readonly Holder[] = [];
     for (let tried = 0; tried < TRIES; tried++) {
-      const entry = { life, value, lease: lease.id };
-      const isFree = earlier.length === 0;
-      const answer = await (isFree ? this.#entries.enter(entry, signal) : this.#takenOver(entry, earlier, signal));
+      const entry = { life, value, lease: lease.id, earlier: earlier.map(({ kv }) => kv) };
+      const answer = await this.#entries.enter(entry, signal);
       const ranges = rangesIn(answer);
       const holders = answer["succeeded"] === true ? [] : this.#holdersIn(life, ranges[0]);
       const own = holders.find((holder) => holder.life === life.life); // an answer was lost, the question was not
@@ -151,22 +150,6 @@ export class EtcdRegistrations {
     }
     this.#trust(lease.id, life);
     throw new DiscoveryError("ID_CONFLICT", `Others register as ${id} all the time`, { service, field: "id" });
-  }
-
-  /** One transaction: nobody holds the id but those we know, who give way. */
-  #takenOver({ life, value, lease }: Entry, earlier: readonly Holder[], signal: AbortSignal): Promise<Fields> {
-    const lives = this.#keys.lives(life.service, life.id);
-    const newest = Math.max(...earlier.map(({ kv }) => numberOf(kv.create_revision)));
-    const nobodyNewer = { ...lives, target: "CREATE", result: "LESS", create_revision: String(newest + 1) };
-    const epoch = { request_range: { key: this.#keys.epoch } };
-    const success = [
-      ...earlier.map(({ kv }) => ({ request_delete_range: { key: kv.key } })),
-      { request_put: { key: this.#keys.life(life), value, lease } },
-      { request_put: { key: this.#keys.name(life.service) } },
-      epoch,
-    ];
-    const failure = [{ request_range: lives }, epoch];
-    return this.#client.call("/v3/kv/txn", { compare: [nobodyNewer], success, failure }, signal);
   }
 
   #holdersIn({ service }: Life, range: Fields | undefined): readonly Holder[] {
