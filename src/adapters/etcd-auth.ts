@@ -21,10 +21,10 @@ export class EtcdAuth {
     this.#credentials = credentials;
   }
 
-  /** The token to send; undefined where there is none. However many ask, one is fetched. */
-  token(send: Send): Promise<string | undefined> {
+  /** The token to send; undefined where there is none. However many ask, one is fetched, which alone takes time. */
+  token(send: Send): string | undefined | Promise<string | undefined> {
     const { username, token } = this.#credentials;
-    if (username === undefined) return Promise.resolve(token);
+    if (username === undefined) return token;
     if (this.#token) return this.#token;
     const fetched = this.#fetch(send);
     this.#token = fetched;

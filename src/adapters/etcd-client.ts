@@ -125,12 +125,12 @@ export class EtcdClient {
     return answer.body;
   }
 
-  #tokenFrom(endpoint: Endpoint, signal: AbortSignal): Promise<string | undefined> {
+  #tokenFrom(endpoint: Endpoint, signal: AbortSignal): string | undefined | Promise<string | undefined> {
     const token = this.#auth.token(async (path, body) => {
       const answer = await this.#sent(endpoint, path, body, undefined, this.#halt.signal); // others wait for it too
       return answer.status < 300 ? fieldsOf(answer.body) : refusalOf(endpoint.name, path, answer);
     });
-    return untilAborted(token, signal);
+    return token instanceof Promise ? untilAborted(token, signal) : token;
   }
 
   #sent(
