@@ -3,6 +3,7 @@ import { type Clock, turn } from "../runtime/clock.js";
 import { haltSignal, untilAborted } from "../runtime/deadline.js";
 import type { EtcdClient, Fields } from "./etcd-client.js";
 import type { EtcdKeys, Life } from "./etcd-keys.js";
+import { EtcdNames } from "./etcd-names.js";
 import { rangesIn } from "./etcd-reads.js";
 import { type KeyValue, keyValues, numberOf } from "./etcd-record.js";
 
@@ -14,12 +15,6 @@ const OPERATIONS = 120;
 
 /** Characters of values in one transaction: etcd takes 1.5 MiB in a request (`--max-request-bytes`), keys and all. */
 const CHARACTERS = 1_000_000;
-
-/** A name that was written is taken for written this long, in milliseconds: who deletes one by hand waits no longer. */
-const NAMED_MS = 10_000;
-
-/** So many names are remembered at most. */
-const MAX_NAMED = 10_000;
 
 /** One life that is to be entered under a lease, if nobody holds its id but those who are to give way. */
 export interface Entry {
@@ -36,28 +31,41 @@ interface Waiting extends Entry {
   reject(error: unknown): void;
 }
 
+/** So many are a group that waits for nobody. */
+const FULL = OPERATIONS / 2;
+
 /**
  * Enters lives, many in one transaction when many come at once: one is under way, and what comes meanwhile goes with the
- * next. (Two or four at once cost etcd more than they win: `test/bench/etcd.mjs URL throughput`.) First all of them or
- * none, which costs etcd least; where somebody is refused, each by itself in the same request; and where etcd takes none
- * because of one, such as one whose lease has run out, each in a request of its own.
+ * next, which leaves as soon as there are as many in it as still to come. Nobody who comes alone waits for anything.
+ *
+ * First all of them or none, which costs etcd least; where somebody is refused, each by itself in the same request; and
+ * where etcd takes none because of one, such as one whose lease has run out, each in a request of its own.
  */
 export class EtcdEntries {
   readonly #client: EtcdClient;
   readonly #keys: EtcdKeys;
-  readonly #clock: Clock;
+  readonly #names: EtcdNames;
   readonly #halt = haltSignal();
   #waiting: Waiting[] = [];
+  /** How many have announced themselves. */
+  #coming = 0;
   #isRunning = false;
-  /** Names that stand in the store of `#epoch`, and when they were written. */
-  readonly #named = new Map<string, number>();
-  /** What stands at the epoch's key of the store that was written to. */
-  #epoch: string | undefined;
 
   constructor(client: EtcdClient, keys: EtcdKeys, clock: Clock) {
     this.#client = client;
     this.#keys = keys;
-    this.#clock = clock;
+    this.#names = new EtcdNames(clock);
+  }
+
+  /** Says that somebody comes as soon as this is done, which must have an end, whatever it may be. */
+  async after<T>(done: Promise<T>): Promise<T> {
+    this.#coming++;
+    try {
+      return await done;
+    } finally {
+      this.#coming--;
+      this.#start();
+    }
   }
 
   /** The answer's last range is the epoch's key; if it is refused, the first one has the holders of the id. */
@@ -66,14 +74,22 @@ export class EtcdEntries {
     const answered = new Promise<Fields>((resolve, reject) =>
       this.#waiting.push({ ...entry, signal, resolve, reject }),
     );
-    if (!this.#isRunning) void this.#run();
+    this.#start();
     return untilAborted(answered, signal);
+  }
+
+  #start(): void {
+    if (!this.#isRunning && this.#isReady()) void this.#run();
+  }
+
+  #isReady(): boolean {
+    return this.#waiting.length > 0 && this.#waiting.length >= Math.min(this.#coming, FULL);
   }
 
   async #run(): Promise<void> {
     this.#isRunning = true;
-    while (this.#waiting.length > 0) {
-      await turn(); // for those whose leases were granted in the same one
+    while (this.#isReady()) {
+      await turn(); // for those who are done in the same one
       const batch = this.#next();
       if (batch.length > 0) await this.#enter(batch);
     }
@@ -115,31 +131,29 @@ export class EtcdEntries {
 
   /** All of them, or none; who is in the way is told to one that is alone. */
   async #together(batch: readonly Entry[]): Promise<Fields> {
-    const now = this.#clock.now();
-    const names = [...new Set(batch.map(({ life }) => life.service))];
-    const unnamed = names.filter((name) => !this.#isNamed(name, now));
-    const value = unnamed.length < names.length ? this.#epoch : undefined;
+    const names = namesIn(batch);
+    const missing = this.#names.missing(names);
+    const value = missing.length < names.length ? this.#names.epoch : undefined;
     const sameStore = value === undefined ? [] : [{ key: this.#keys.epoch, target: "VALUE", result: "EQUAL", value }];
     const asked = batch.map((entry) => this.#asked(entry));
     const [alone] = batch.length === 1 ? asked : [];
     const compare = [...asked.flatMap(({ compare }) => compare), ...sameStore];
-    const success = [...asked.flatMap(({ success }) => success), ...this.#puts(unnamed), this.#looked];
+    const success = [...asked.flatMap(({ success }) => success), ...this.#puts(missing), this.#looked];
     const failure = alone ? [...alone.failure, this.#looked] : [];
     const answer = await this.#client.call("/v3/kv/txn", { compare, success, failure }, this.#halt.signal);
-    if (answer["succeeded"] === true) return this.#wrote(unnamed, answer, now);
-    this.#named.clear(); // it may be another store: whoever asks again names them
+    if (answer["succeeded"] === true) return this.#wrote(missing, answer);
+    this.#names.forget(); // it may be another store: whoever asks again names them
     return answer;
   }
 
   /** Each by itself: one that is refused does not cost the others theirs. A key may stand once: the names are beside. */
   async #apart(batch: readonly Entry[]): Promise<readonly Fields[]> {
-    const now = this.#clock.now();
-    const names = [...new Set(batch.map(({ life }) => life.service))];
+    const names = namesIn(batch);
     const asked = batch.map((entry) => ({ request_txn: this.#asked(entry) }));
     const success = [...asked, ...this.#puts(names), this.#looked];
     const answer = await this.#client.call("/v3/kv/txn", { success }, this.#halt.signal);
     const own = Array.isArray(answer["responses"]) ? (answer["responses"] as readonly Fields[]) : [];
-    const { responses: looked } = this.#wrote(names, answer, now) as { readonly responses: readonly Fields[] };
+    const { responses: looked } = this.#wrote(names, answer) as { readonly responses: readonly Fields[] };
     return batch.map((_, index) => {
       const { succeeded = false, responses = [] } = (own[index]?.["response_txn"] ?? {}) as Fields;
       return { ...answer, succeeded, responses: [...(responses as readonly Fields[]), ...looked] };
@@ -165,21 +179,17 @@ export class EtcdEntries {
     return names.map((name) => ({ request_put: { key: this.#keys.name(name) } }));
   }
 
-  #isNamed(name: string, now: number): boolean {
-    const at = this.#named.get(name);
-    return at !== undefined && now - at < NAMED_MS;
-  }
-
   /** What is left of an answer is its look at the epoch, the last of what was asked. */
-  #wrote(names: readonly string[], answer: Fields, now: number): Fields {
+  #wrote(names: readonly string[], answer: Fields): Fields {
     const responses = Array.isArray(answer["responses"]) ? answer["responses"].slice(-1) : [];
     const looked = { ...answer, responses };
-    const epoch = keyValues(rangesIn(looked)[0])[0]?.value;
-    if (epoch !== this.#epoch || this.#named.size > MAX_NAMED) this.#named.clear(); // another store, or very many
-    this.#epoch = epoch;
-    if (epoch !== undefined) for (const name of names) this.#named.set(name, now);
+    this.#names.wrote(names, keyValues(rangesIn(looked)[0])[0]?.value);
     return looked;
   }
+}
+
+function namesIn(batch: readonly Entry[]): readonly string[] {
+  return [...new Set(batch.map(({ life }) => life.service))];
 }
 
 /** A life is put, and perhaps its name; those before it are deleted. */

@@ -47,7 +47,7 @@ export class EtcdRegistrations {
 
   async register(instance: ServiceInstance, { ttlMs, alone = false, signal }: RegisterOptions): Promise<Lease> {
     numberIn("ttlMs", ttlMs, TTL_MS.min, TTL_MS.max);
-    const lease = await this.#leases.for(ttlMs, alone, signal);
+    const lease = await this.#entries.after(this.#leases.for(ttlMs, alone, signal));
     try {
       return await this.#enter(instance, lease, signal);
     } catch (error) {

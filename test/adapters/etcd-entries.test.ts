@@ -42,6 +42,26 @@ describe("EtcdEntries", () => {
     );
   });
 
+  it("waits until there are as many as still to come, so that many go together, and for nobody whose lease takes longer", async () => {
+    const { asked, enter, grants } = await start(done, { granting: "by hand" });
+    const leases = enter("a", "b", "c", "d", "e");
+    while (grants.length < 5) await turn();
+    const grant = async (count: number): Promise<void> => {
+      for (const each of grants.splice(0, count)) each();
+      for (let turns = 0; turns < 300; turns++) await turn();
+    };
+    await grant(2);
+    assert.equal(asked.length, 0);
+    await grant(1);
+    while (asked.length === 0) await turn();
+    assert.deepEqual(
+      asked.map(({ ids }) => ids.length),
+      [3],
+    );
+    await grant(2);
+    await Promise.all(leases);
+  });
+
   it("never enters an id twice in one transaction, which would find it free for both", async () => {
     const { asked, enter } = await start(done);
     await Promise.all([...enter("first"), ...(await enterOnce(asked, 1, () => enter("a", "b", "a", "c")))]);
@@ -145,13 +165,16 @@ async function done({ response }: Asked): Promise<void> {
 }
 
 /** A gateway that grants every lease; transactions are answered by the test. */
-async function start(answer: (asked: Asked) => unknown) {
+async function start(answer: (asked: Asked) => unknown, { granting = "at once" } = {}) {
   const asked: Asked[] = [];
+  const grants: (() => void)[] = [];
   let granted = 0;
   const backend = await startBackend(async (request, response) => {
     const body = await text(request);
     if (request.url === "/v3/lease/grant") {
-      response.end(JSON.stringify({ header: HEADER, ID: String(++granted), TTL: "9" }));
+      const grant = (): unknown => response.end(JSON.stringify({ header: HEADER, ID: String(++granted), TTL: "9" }));
+      if (granting === "at once") grant();
+      else grants.push(grant);
       return;
     }
     const transaction = JSON.parse(body) as Asked["body"];
@@ -173,7 +196,7 @@ async function start(answer: (asked: Asked) => unknown) {
   const enter = (...ids: string[]) => ids.map((id) => register(id, new AbortController().signal));
   const long = (count: number) =>
     Array.from({ length: count }, (_, index) => register(`long-${index}`, new AbortController().signal, LONG));
-  return { asked, enter: Object.assign(enter, { until, long }) };
+  return { asked, grants, enter: Object.assign(enter, { until, long }) };
 }
 
 function idIn(key = ""): string | undefined {
