@@ -72,12 +72,18 @@ describe("EtcdEntries", () => {
   });
 
   it("does not enter who has given up before it was asked for", async () => {
-    const { asked, enter } = await start(done);
+    const held: Asked[] = [];
+    const { asked, enter, granted } = await start((each) =>
+      each.ids.includes("first") ? held.push(each) : done(each),
+    );
     const halt = new AbortController();
     const first = enter("first");
     const later = await enterOnce(asked, 1, () => [...enter.until(halt.signal, "gone"), ...enter("stays")]);
+    while (granted() < 3) await turn();
+    for (let turns = 0; turns < 300; turns++) await turn(); // now they wait for the first one's answer
     halt.abort(new Error("enough"));
     await assert.rejects(later[0] as Promise<Lease>, /enough/);
+    done(held[0] as Asked);
     await Promise.all([first[0], later[1]]);
     assert.deepEqual(asked.at(-1)?.ids, ["stays"]);
   });
@@ -196,7 +202,7 @@ async function start(answer: (asked: Asked) => unknown, { granting = "at once" }
   const enter = (...ids: string[]) => ids.map((id) => register(id, new AbortController().signal));
   const long = (count: number) =>
     Array.from({ length: count }, (_, index) => register(`long-${index}`, new AbortController().signal, LONG));
-  return { asked, grants, enter: Object.assign(enter, { until, long }) };
+  return { asked, grants, granted: () => granted, enter: Object.assign(enter, { until, long }) };
 }
 
 function idIn(key = ""): string | undefined {
