@@ -4,7 +4,7 @@ import { type Clock, type Random, type Scope, systemClock, systemRandom } from "
 import { haltSignal, linked, untilAborted, within } from "../runtime/deadline.js";
 import { backoff, RECONNECT } from "../runtime/retry.js";
 import { JointRegistrar } from "./joint-registrar.js";
-import { type MergeParts, mergedList, partAfter } from "./merged-list.js";
+import { isPartial, type MergeParts, mergedList, partAfter } from "./merged-list.js";
 import { Told } from "./merged-watch.js";
 import { polling } from "./polling.js";
 import { Recent } from "./recent.js";
@@ -93,7 +93,8 @@ class MergeReader {
     const list = mergedList(parts);
     const isCurrent = list.type === "reset" && !list.warming && list.position === since;
     const update: RegistryUpdate = isCurrent ? { type: "current", position: since } : list;
-    return answers.some(({ status }) => status === "rejected") ? { ...update, partial: true } : update;
+    const partial = isPartial(parts) || answers.some(({ status }) => status === "rejected");
+    return partial ? { ...update, partial } : update;
   }
 
   async *watch(service: string, outer: AbortSignal): AsyncGenerator<RegistryUpdate> {

@@ -9,6 +9,8 @@ export interface MergePart {
   readonly epoch: string | undefined;
   readonly warming: boolean;
   readonly invalid: number;
+  /** It is several itself, and one of those is away. */
+  readonly partial: boolean;
 }
 
 /** What each registry knows, in the order of precedence; undefined where one was never heard. */
@@ -16,10 +18,12 @@ export type MergeParts = readonly (MergePart | undefined)[];
 
 /** The part after an update; undefined if an update is missing before this one. */
 export function partAfter(part: MergePart | undefined, update: RegistryUpdate): MergePart | undefined {
+  const { partial = false } = update;
   switch (update.type) {
     case "reset": {
       const { position, epoch, warming = false, invalid = 0 } = update;
-      return { instances: new Map(update.instances.map((each) => [each.id, each])), position, epoch, warming, invalid };
+      const instances = new Map(update.instances.map((each) => [each.id, each]));
+      return { instances, position, epoch, warming, invalid, partial };
     }
     case "absent":
       return {
@@ -28,15 +32,16 @@ export function partAfter(part: MergePart | undefined, update: RegistryUpdate): 
         epoch: update.epoch,
         warming: update.warming ?? false,
         invalid: 0,
+        partial,
       };
     case "current":
-      return part && { ...part, position: update.position ?? part.position };
+      return part && { ...part, position: update.position ?? part.position, partial };
     case "change": {
       if (!part || (update.since !== undefined && update.since !== part.position)) return undefined;
       const instances = new Map(part.instances);
       applyUpdate(instances, update);
       const { position, epoch = part.epoch, invalid = part.invalid } = update;
-      return { ...part, instances, position, epoch, invalid };
+      return { ...part, instances, position, epoch, invalid, partial };
     }
   }
 }
@@ -53,6 +58,11 @@ export function mergedList(parts: MergeParts): RegistryUpdate {
   const instances = [...ids].map((id) => mergedInstance(parts, id) as ServiceInstance).sort(byId);
   const invalid = heard.reduce((sum, part) => sum + part.invalid, 0);
   return { type: "reset", instances, position: positionOf(parts), epoch, warming, ...(invalid > 0 ? { invalid } : {}) };
+}
+
+/** Whether one of them is several of which one is away. */
+export function isPartial(parts: MergeParts): boolean {
+  return parts.some((part) => part?.partial);
 }
 
 /** What one registry's change changes in the whole. */

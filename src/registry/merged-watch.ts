@@ -1,5 +1,5 @@
 import type { RegistryUpdate } from "../model/update.js";
-import { type MergeParts, mergedChange, mergedList, partAfter, positionOf } from "./merged-list.js";
+import { isPartial, type MergeParts, mergedChange, mergedList, partAfter, positionOf } from "./merged-list.js";
 
 /** Updates that nobody has read yet are kept up to this many; then the whole list takes their place. */
 const MAX_WAITING = 64;
@@ -88,7 +88,8 @@ export class Told {
     const isLate = this.#waiting.length >= MAX_WAITING;
     if (isLate) this.#waiting.length = 0;
     const next = isLate ? mergedList(this.#parts) : update;
-    this.#waiting.push(this.#away.size > 0 ? { ...next, partial: true } : next);
+    const partial = this.#away.size > 0 || isPartial(this.#parts);
+    this.#waiting.push(partial ? { ...next, partial } : next);
     this.#wake();
   }
 }

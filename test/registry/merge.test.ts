@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "vitest";
 import { staticRegistry } from "../../src/adapters/static.js";
 import { createAgent, createResolver } from "../../src/index.js";
+import { failoverOn } from "../../src/registry/failover.js";
 import { memoryRegistry } from "../../src/registry/memory.js";
 import { mergeOn } from "../../src/registry/merge.js";
 import type { Discovery, Registry } from "../../src/registry/registry.js";
@@ -120,6 +121,32 @@ describe("merge, for readers", () => {
     assert.deepEqual(await next(), ["reset", undefined]);
     await updates.return?.();
   });
+
+  for (const [name, within] of [
+    ["merge", (ground: Ground, inner: Discovery) => mergeOn(ground, [inner, staticRegistry([])])],
+    ["failover", ({ clock }: Ground, inner: Discovery) => failoverOn(clock, [inner, staticRegistry([])])],
+  ] as const)
+    it(`says so through a ${name} of which it is one`, async () => {
+      const { clock, random, first, second, both, signal } = start();
+      const outer = within({ clock, random }, both);
+      const updates = outer.watch!("orders", { signal })[Symbol.asyncIterator]();
+      const next = async () => {
+        const update = updates.next();
+        await clock.advance(1_000);
+        const { type, partial } = (await update).value ?? {};
+        return [type, partial ?? false];
+      };
+      const listed = async () => (await outer.list("orders", { signal })).partial ?? false;
+      await second.registry.register(orders(1)[0]!, { ttlMs: 3_600_000, signal });
+      assert.deepEqual(await next(), ["reset", false]);
+      first.is = "away";
+      assert.deepEqual([await next(), await listed()], [["current", true], true]);
+      await second.registry.register(orders(2)[0]!, { ttlMs: 3_600_000, signal });
+      assert.deepEqual((await next())[1], true);
+      first.is = "there";
+      assert.deepEqual([await next(), await listed()], [["reset", false], false]);
+      await updates.return?.();
+    });
 
   it("says that nobody answers when none does", async () => {
     const { clock, first, second, both, signal } = start();
@@ -330,6 +357,8 @@ describe("merge, for agents", () => {
   });
 });
 
+type Ground = ReturnType<typeof ground>;
+
 function ground() {
   return { clock: new ManualClock(), random: () => 0.5 };
 }
@@ -345,7 +374,7 @@ function start() {
   ) as [ReturnType<typeof switched>, ReturnType<typeof switched>];
   const both = mergeOn({ clock, random }, [first.registry, second.registry]) as Registry;
   opened.push(both);
-  return { clock, registries, first, second, both, signal: new AbortController().signal };
+  return { clock, random, registries, first, second, both, signal: new AbortController().signal };
 }
 
 /** A registry that may be replaced by another behind its address. */
