@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cp, mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, it } from "vitest";
@@ -371,6 +371,33 @@ describe.skipIf(missing)("an etcd that went back to an older copy of its data", 
   });
 });
 
+describe.skipIf(missing)("a cluster that a backup was restored into, and that has gone on since", () => {
+  afterEach(clearUp);
+
+  it("is another epoch by its cluster id alone: whoever is missing is doubted, and agents register again", async () => {
+    server = await startRegistry("etcd.sh");
+    opened.push({ close: () => server.stop() });
+    const proxy = keep(await startFaultProxy(server.url));
+    const registry = keep(etcd({ endpoints: proxy.url }));
+    const fields = { service: "saved", host: "127.0.0.1", drainMs: 0, ttlMs: 6_000 } as const;
+    const agent = keep(createAgent({ registry, ...fields, port: 3_001 }));
+    await agent.start();
+    const other = await restoredFrom(server);
+    const late = await registry.register(instance("saved", 3_002), { ttlMs: 60_000, signal });
+    const service = keep(createResolver({ registry, probe: async () => "alive" })).service("saved");
+    await service.ready({ instances: 2 });
+    const [before, then] = [service.snapshot.epoch, await epochKey(server)];
+    while ((await epochKey(other)).revision <= then.revision) await post("kv/put", { key: "eA==" }, other.url);
+    const again = new Promise((resolve) => agent.on("registered", resolve));
+    proxy.target = other.url;
+    proxy.cut();
+    while (service.snapshot.epoch === before) await systemClock.sleep(20);
+    assert.deepEqual([service.instances().length, service.snapshot.suspects], [2, [late.instance.id]]);
+    await again;
+    assert.equal((await epochKey(other)).word, then.word);
+  });
+});
+
 for (const what of ["leader", "follower"] as const) {
   describe.skipIf(missing)(`an etcd of three members that loses its ${what}`, () => {
     afterEach(clearUp);
@@ -425,6 +452,27 @@ function keep<T extends { close(): Promise<unknown> }>(value: T): T {
 
 async function clearUp(): Promise<void> {
   for (const each of opened.splice(0).reverse()) await each.close();
+}
+
+/** A cluster of its own, with a copy of another's data. */
+async function restoredFrom({ url }: RunningRegistry): Promise<RunningRegistry> {
+  const folder = await mkdtemp(join(tmpdir(), "mcp-etcd-"));
+  opened.push({ close: () => rm(folder, { recursive: true, force: true }) });
+  const answer = await fetch(`${url}/v3/maintenance/snapshot`, { method: "POST", body: "{}" });
+  const parts = (await answer.text()).trim().split("\n");
+  const backup = join(folder, "backup");
+  await writeFile(
+    backup,
+    Buffer.concat(parts.map((part) => Buffer.from(JSON.parse(part).result.blob ?? "", "base64"))),
+  );
+  const copy = await startRegistry("etcd.sh", ["--restore", backup]);
+  opened.push({ close: () => copy.stop() });
+  return copy;
+}
+
+async function epochKey({ url }: RunningRegistry) {
+  const { header, kvs } = await post("kv/range", { key: Buffer.from("/mcp-discovery/epoch").toString("base64") }, url);
+  return { revision: Number(header.revision), word: kvs[0].value };
 }
 
 /** With its data it has its ports and its users. */
