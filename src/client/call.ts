@@ -9,6 +9,7 @@ import { Attempt, type AttemptOwner } from "./attempt.js";
 import type { Caller, Ground } from "./caller.js";
 import { Candidates, speaks } from "./candidates.js";
 import { type Again, givenUp } from "./failure.js";
+import { following } from "./followed-body.js";
 import { type DispatchOptions, type Handler, olderForm } from "./handler.js";
 import { HedgeTimer } from "./hedging.js";
 import type { CallOptions, CallSettings } from "./options.js";
@@ -42,7 +43,7 @@ export class Call implements AttemptOwner {
   constructor(caller: Caller, options: DispatchOptions & CallOptions, settings: CallSettings, handler: Handler) {
     this.#caller = caller;
     this.ground = caller.ground;
-    this.#options = options;
+    this.#options = following(options);
     this.#settings = settings;
     this.#key = caller.keyOf(options);
     this.handler = olderForm(handler);

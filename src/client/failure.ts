@@ -44,8 +44,8 @@ export function verdictOn(error: unknown, unsent: boolean, body: unknown): Verdi
 
 /**
  * Whether the body failed where it comes from, as when a client goes away whose upload is passed on: that says nothing
- * about the instance. Node's streams remember what ended them; what a generator throws has no code, unlike what undici
- * and sockets say.
+ * about the instance. Node's streams and {@link FollowedBody} remember what ended them; what has no code is no word of
+ * undici's or a socket's.
  */
 function isOfBody(error: unknown, body: unknown): boolean {
   if (isReplayable(body)) return false;
@@ -55,11 +55,13 @@ function isOfBody(error: unknown, body: unknown): boolean {
 }
 
 /**
- * Whether a body that was not sent to its end is slow where it comes from: undici pauses a stream while the instance
- * takes no more of it. Of what is no stream of Node's nobody can tell, and the instance answers for it.
+ * Whether a body that was not sent to its end is slow where it comes from: while the instance takes no more of it, undici
+ * pauses a stream, and pulls nothing.
  */
 export function isWaitedFor(body: unknown): boolean {
-  return !isReplayable(body) && (body as { readonly readableFlowing?: unknown }).readableFlowing === true;
+  if (isReplayable(body)) return false;
+  const { readableFlowing, isAsked } = body as { readonly readableFlowing?: unknown; readonly isAsked?: unknown };
+  return readableFlowing === true || isAsked === true;
 }
 
 /** Judges a status. `retryable`: a gateway's or an overloaded instance's word, which another may not repeat. */

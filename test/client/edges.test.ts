@@ -13,6 +13,7 @@ import {
   DiscoveryError,
   defineInstance,
   type ErrorCode,
+  type ServiceClient,
 } from "../../src/index.js";
 import type { RegistryUpdate } from "../../src/model/update.js";
 import { ManualClock } from "../../src/testing/index.js";
@@ -24,6 +25,14 @@ const opened: { close(): Promise<unknown> }[] = [];
 afterEach(async () => {
   for (const each of opened.splice(0).reverse()) await each.close();
 });
+
+type Chunks = AsyncGenerator<string | Buffer>;
+/** The ways of sending what somebody yields bit by bit. */
+const slowBodies: readonly (readonly [string, (orders: ServiceClient, chunks: Chunks) => Promise<unknown>])[] = [
+  ["a stream", (orders, chunks) => orders.request("/", { method: "PUT", body: Readable.from(chunks) })],
+  ["a generator", (orders, chunks) => orders.request("/", { method: "PUT", body: chunks as never })],
+  ["fetch", (orders, chunks) => orders.fetch("/", { method: "PUT", body: chunks as never, duplex: "half" })],
+];
 
 describe("a body that fails where it comes from", () => {
   it("blames nobody and is sent to nobody else when it fails before it is connected", async () => {
@@ -66,32 +75,50 @@ describe("a body that fails where it comes from", () => {
     await assert.rejects(orders.request("/", { method: "PUT", body: Readable.from(broken) }), /the generator's own/);
     assert.ok(orders.endpoints.every(isBlameless));
   });
+
+  for (const [name, send] of slowBodies)
+    it(`blames nobody for what the source says, be it as a socket would (${name})`, async () => {
+      const { orders } = await start([silent, silent]);
+      const broken = async function* () {
+        yield "begun";
+        throw Object.assign(new Error("the upload's own"), { code: "ECONNRESET" });
+      };
+      for (let call = 0; call < 6; call++) await assert.rejects(send(orders, broken()));
+      assert.ok(orders.endpoints.every(isBlameless));
+    });
 });
 
 describe("a body that comes slowly", () => {
-  it("runs off its caller's time and blames nobody who has not seen all of it", async () => {
-    const clock = new ManualClock();
-    const { orders, asked } = await start([silent, silent], { clock, tryTimeoutMs: 100 });
-    const body = new PassThrough();
-    body.write("begun");
-    const failed = assert.rejects(orders.request("/", { method: "PUT", body }), coded("TIMEOUT"));
-    await asked(1);
-    await clock.advance(100);
-    await failed;
-    assert.ok(orders.endpoints.every(isBlameless));
-  });
+  for (const [name, send] of slowBodies)
+    it(`runs off its caller's time and blames nobody who has not seen all of it (${name})`, async () => {
+      const clock = new ManualClock();
+      const { orders, asked } = await start([silent, silent], { clock, tryTimeoutMs: 100 });
+      const failed = assert.rejects(send(orders, slowly()), coded("TIMEOUT"));
+      await asked(1);
+      await clock.advance(100);
+      await failed;
+      assert.ok(orders.endpoints.every(isBlameless));
+    });
 
-  it("is the instance's to take where that takes no more of it", async () => {
-    const clock = new ManualClock();
-    const { orders, asked } = await start([silent], { clock, tryTimeoutMs: 100 });
-    const body = new Readable({ read: () => void body.push(Buffer.alloc(65_536)) });
-    const failed = assert.rejects(orders.request("/", { method: "PUT", body }), coded("TIMEOUT"));
-    await asked(1);
-    for (let still = 0; still < 20; still = body.readableFlowing === false ? still + 1 : 0) await turn();
-    await clock.advance(100);
-    await failed;
-    assert.equal(orders.endpoints[0]?.load.failures, 1);
-  });
+  for (const [name, send] of slowBodies)
+    it(`is the instance's to take where that takes no more of it (${name})`, async () => {
+      const clock = new ManualClock();
+      const { orders, asked } = await start([silent], { clock, tryTimeoutMs: 100 });
+      let [pulled, before] = [0, -1];
+      const more = async function* () {
+        for (; pulled < 1_000; pulled++) yield Buffer.alloc(65_536); // fetch reads on when the call is over
+      };
+      const failed = assert.rejects(send(orders, more()), coded("TIMEOUT"));
+      await asked(1);
+      for (let still = 0; still < 20; still = pulled === before ? still + 1 : 0) {
+        before = pulled;
+        await turn();
+      }
+      await clock.advance(100);
+      await failed;
+      assert.ok(before < 1_000);
+      assert.equal(orders.endpoints[0]?.load.failures, 1);
+    });
 
   it("is the instance's to answer once it has all of it", async () => {
     const clock = new ManualClock();
@@ -289,6 +316,11 @@ function isBlameless({ load, ejection }: Endpoint): boolean {
 
 function coded(code: ErrorCode, message = /./): (error: unknown) => boolean {
   return (error) => DiscoveryError.is(error, code) && message.test(error.message);
+}
+
+async function* slowly(): Chunks {
+  yield "begun";
+  await new Promise(() => {});
 }
 
 function turn(): Promise<void> {
