@@ -314,7 +314,8 @@ describe.skipIf(missing)("an etcd that wants to know who asks", () => {
     const proxy = keep(await startFaultProxy(server.url));
     const registry = keep(etcd({ endpoints: proxy.url, username: "root", password: PASSWORD }));
     await registry.list("renewed", { signal });
-    await restartWith(data); // which has everything but the tokens
+    await restartWith(data); // which has everything but the tokens, and 3.4 even those
+    await endTokens();
     await registry.register(instance("renewed", 1), { ttlMs: 9_000, signal });
     assert.equal((await watch(registry, "renewed").until(() => true)).type, "reset");
     assert.equal(proxy.requests.filter((each) => each.includes("authenticate")).length, 2);
@@ -475,6 +476,13 @@ async function epochKey({ url }: RunningRegistry) {
   return { revision: Number(header.revision), word: kvs[0].value };
 }
 
+/** A password that is set anew, to what it was, ends the tokens of its user. */
+async function endTokens(): Promise<void> {
+  const root = { name: "root", password: PASSWORD };
+  const { token: authorization } = await post("auth/authenticate", root);
+  await post("auth/user/changepw", root, server.url, { authorization });
+}
+
 /** With its data it has its ports and its users. */
 async function restartWith(folder: string): Promise<void> {
   await server.stop();
@@ -527,8 +535,8 @@ async function missedBy(proxy: FaultProxy, service: string): Promise<void> {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: what etcd answers, as it is
-async function post(path: string, body: unknown, origin = server.url): Promise<any> {
-  const answer = await fetch(`${origin}/v3/${path}`, { method: "POST", body: JSON.stringify(body) });
+async function post(path: string, body: unknown, origin = server.url, headers = {}): Promise<any> {
+  const answer = await fetch(`${origin}/v3/${path}`, { method: "POST", body: JSON.stringify(body), headers });
   const told = (await answer.json()) as unknown;
   assert.equal(answer.status, 200, JSON.stringify(told));
   return told;
