@@ -4,6 +4,7 @@ import { HttpNodes } from "./http-nodes.js";
 import { type NacosAccount, NacosLogin } from "./nacos-login.js";
 import { refusal } from "./nacos-refusal.js";
 import { isForbidden, type NacosAddress, nacosServer } from "./nacos-server.js";
+import { type NacosKey, type NacosSignature, type NacosUser, signatureOf } from "./nacos-signature.js";
 
 /** Names and values of a query or a form; what is undefined is left out. */
 export type Params = Readonly<Record<string, string | undefined>>;
@@ -25,31 +26,35 @@ export interface NacosClientOptions {
   readonly servers: readonly NacosAddress[];
   readonly contextPath: string;
   readonly account: NacosAccount | undefined;
+  readonly key: NacosKey | undefined;
   readonly clock: Clock;
 }
 
 /**
  * Nacos over HTTP, at whichever server of the cluster answers, logged in if it has an account: a token is good at all of
- * them. It travels in a header, so that no URL ever holds it.
+ * them. It travels in a header, so that no URL ever holds it. With a key every request is signed instead.
  */
 export class NacosClient {
   readonly name: string;
+  /** Who asks, if that is said. */
+  readonly user: NacosUser | undefined;
   readonly #contextPath: string;
   readonly #nodes: HttpNodes;
   readonly #http: HttpClient;
   readonly #login: NacosLogin | undefined;
+  readonly #key: NacosKey | undefined;
+  readonly #clock: Clock;
 
-  constructor({ name, servers, contextPath, account, clock }: NacosClientOptions) {
+  constructor({ name, servers, contextPath, account, key, clock }: NacosClientOptions) {
     this.name = name;
+    this.#key = key;
+    this.#clock = clock;
     this.#contextPath = contextPath;
     this.#nodes = new HttpNodes(servers.length, clock);
-    this.#http = this.#nodes.client(servers.map((each) => nacosServer(each, account?.username)));
+    const user = userOf(account, key);
+    this.user = user;
+    this.#http = this.#nodes.client(servers.map((each) => nacosServer(each, user)));
     this.#login = account && new NacosLogin(name, account, contextPath, this.#http, clock);
-  }
-
-  /** Who is logged in. */
-  get user(): string | undefined {
-    return this.#login?.username;
   }
 
   /** How often a server was left for the next one. */
@@ -87,6 +92,13 @@ export class NacosClient {
     return send(await this.#login.token(signal));
   }
 
+  /** What goes with a request where a key signs it. */
+  signature({ serviceName, groupName }: Params): NacosSignature | undefined {
+    if (!this.#key) return undefined;
+    const grouped = serviceName === undefined ? undefined : `${groupName}@@${serviceName}`;
+    return signatureOf(this.#key, grouped, this.#clock.wall());
+  }
+
   async close(): Promise<void> {
     this.#login?.close();
     await this.#http.close();
@@ -94,7 +106,8 @@ export class NacosClient {
 
   #send(request: NacosRequest, token: string | undefined, signal: AbortSignal): Promise<HttpResponse> {
     const { method, path, query, form, text = false } = request;
-    const search = query ? `?${new URLSearchParams(present(query))}` : "";
+    const signature = this.signature(query ?? form ?? {});
+    const search = query || signature ? `?${new URLSearchParams(present({ ...query, ...signature }))}` : "";
     return this.#http.request({
       method,
       path: this.#contextPath + path + search,
@@ -104,6 +117,11 @@ export class NacosClient {
       text,
     });
   }
+}
+
+function userOf(account: NacosAccount | undefined, key: NacosKey | undefined): NacosUser | undefined {
+  if (key) return { name: `access key ${key.accessKey}`, secret: "secret key" };
+  return account && { name: account.username, secret: "password" };
 }
 
 function present(params: Params): Readonly<Record<string, string>> {

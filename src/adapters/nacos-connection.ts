@@ -6,7 +6,7 @@ import { knock } from "../runtime/knock.js";
 import { type GrpcAddress, type NacosChannel, openChannel } from "./nacos-channel.js";
 import type { NacosClient } from "./nacos-client.js";
 import type { NacosScope } from "./nacos-dialects.js";
-import { decodePayload, encodePayload, type Fields } from "./nacos-payload.js";
+import { decodePayload, type Envelope, encodePayload, type Fields } from "./nacos-payload.js";
 
 /** So often a connection is asked whether it lives, in milliseconds: as Nacos' own client does; after 20 s Nacos asks. */
 export const ALIVE_MS = 5_000;
@@ -193,7 +193,9 @@ export class NacosConnection {
     const body = { namespace, groupName, serviceName, clusters: "", subscribe };
     return this.#asked(type, async (signal) => {
       const isForbidden = ({ errorCode }: Fields): boolean => errorCode === CODES.forbidden;
-      const send = (token: string | undefined) => this.#ask(type, body, { ...this.#envelope, token }, signal);
+      const signature = client.signature({ serviceName, groupName });
+      const send = (token: string | undefined) =>
+        this.#ask(type, body, { ...this.#envelope, token, signature }, signal);
       return client.loggedIn(send, isForbidden, signal);
     });
   }
@@ -209,12 +211,7 @@ export class NacosConnection {
     throw new DiscoveryError(code, `${client.name} answered ${type} with ${String(errorCode)}: ${String(message)}`);
   }
 
-  async #ask(
-    type: string,
-    body: Fields,
-    envelope: { readonly clientIp: string; readonly token: string | undefined },
-    signal: AbortSignal,
-  ): Promise<Fields> {
+  async #ask(type: string, body: Fields, envelope: Envelope, signal: AbortSignal): Promise<Fields> {
     return decodePayload(await this.#channel.ask(encodePayload({ type, body }, envelope), signal)).body;
   }
 }

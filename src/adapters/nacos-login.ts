@@ -4,6 +4,7 @@ import { haltSignal, untilAborted, within } from "../runtime/deadline.js";
 import type { HttpClient, HttpResponse } from "../runtime/http.js";
 import { refusal } from "./nacos-refusal.js";
 import { isForbidden, isGone } from "./nacos-server.js";
+import type { NacosUser } from "./nacos-signature.js";
 
 /** Where the versions take a name and a password: 3.x, then 1.x and 2.x. */
 const PATHS = ["/v3/auth/user/login", "/v1/auth/login"] as const;
@@ -38,8 +39,8 @@ export class NacosLogin {
     this.#clock = clock;
   }
 
-  get username(): string {
-    return this.#account.username;
+  get user(): NacosUser {
+    return { name: this.#account.username, secret: "password" };
   }
 
   /** The token; undefined if this Nacos knows no log-in. @throws {DiscoveryError} `UNAUTHORIZED`, and if it is away */
@@ -78,7 +79,7 @@ export class NacosLogin {
       const form = { username, password };
       const answer = await this.#http.request({ ...request, form, signal, text: true });
       if (isGone(answer)) continue;
-      if (isForbidden(answer)) throw refusal(this.#name, request, answer, username);
+      if (isForbidden(answer)) throw refusal(this.#name, request, answer, this.user);
       const { token, ttlMs } = grantIn(answer);
       if (token === undefined) {
         // what it says instead may hold anything: nothing of it is quoted

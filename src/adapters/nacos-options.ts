@@ -6,6 +6,7 @@ import type { NacosScope } from "./nacos-dialects.js";
 import type { NacosAccount } from "./nacos-login.js";
 import { DEFAULT_CLUSTER } from "./nacos-record.js";
 import type { NacosAddress } from "./nacos-server.js";
+import type { NacosKey } from "./nacos-signature.js";
 
 /** Where a local server listens unless told otherwise. */
 const LOCAL_SERVER = "http://127.0.0.1:8848";
@@ -31,6 +32,16 @@ export interface NacosOptions {
   /** Logs in with it; sent nowhere but there. @default none: nobody logs in */
   readonly username?: string | undefined;
   readonly password?: string | undefined;
+  /**
+   * A key of Alibaba Cloud's (MSE), which signs each request instead of a log-in. A signature is good for some minutes, so
+   * the clock must be right.
+   *
+   * @default none: nothing is signed
+   * @throws {DiscoveryError} `INVALID_OPTION` without `secretKey`, and with `username`
+   */
+  readonly accessKey?: string | undefined;
+  /** Never sent, and in no message. */
+  readonly secretKey?: string | undefined;
   /** The namespace's id, not its name: Nacos takes any text for an id. @default "public" */
   readonly namespace?: string | undefined;
   /** @default "DEFAULT_GROUP" */
@@ -59,7 +70,7 @@ export interface NacosOptions {
 }
 
 const OPTIONS =
-  "url username password namespace group cluster contextPath serviceName push grpcPort grpcTls intervalMs clock".split(
+  "url username password accessKey secretKey namespace group cluster contextPath serviceName push grpcPort grpcTls intervalMs clock".split(
     " ",
   );
 
@@ -72,6 +83,7 @@ export interface NacosSettings {
   readonly host: string | undefined;
   readonly contextPath: string;
   readonly account: NacosAccount | undefined;
+  readonly key: NacosKey | undefined;
   readonly scope: NacosScope;
   readonly cluster: string;
   readonly nameOf: (service: string) => string;
@@ -107,6 +119,7 @@ export function settingsOf(options: NacosOptions): NacosSettings {
     host: urls[0]?.hostname,
     contextPath,
     account: accountIn(options),
+    key: keyIn(options),
     scope: { namespaceId, groupName },
     cluster,
     nameOf,
@@ -152,4 +165,14 @@ function accountIn({ username, password = "" }: NacosOptions): NacosAccount | un
     throw invalid("nacos.username", username, "a name to log in with");
   if (typeof password !== "string") throw invalid("nacos.password", typeof password, "a string");
   return { username, password };
+}
+
+function keyIn({ accessKey, secretKey, username, password }: NacosOptions): NacosKey | undefined {
+  if (accessKey === undefined && secretKey === undefined) return undefined;
+  if (username !== undefined || password !== undefined) {
+    throw invalid("nacos.accessKey", accessKey, "left out where username and password log in: one way or the other");
+  }
+  if (typeof accessKey !== "string" || accessKey === "") throw invalid("nacos.accessKey", accessKey, "the key's id");
+  if (typeof secretKey === "string" && secretKey !== "") return { accessKey, secretKey };
+  throw invalid("nacos.secretKey", typeof secretKey, "the secret that belongs to accessKey");
 }

@@ -25,12 +25,14 @@ export interface Envelope {
   /** Who counts as asking: Nacos limits the connections of an address, and shows it to operators. */
   readonly clientIp: string;
   readonly token: string | undefined;
+  readonly signature?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A payload as bytes, by hand: five fields are no reason to bring a compiler along. */
-export function encodePayload({ type, body }: Payload, { clientIp, token }: Envelope): Buffer {
+export function encodePayload({ type, body }: Payload, { clientIp, token, signature }: Envelope): Buffer {
   const metadata = [field(METADATA.type, Buffer.from(type)), field(METADATA.clientIp, Buffer.from(clientIp))];
-  if (token !== undefined) metadata.push(field(METADATA.headers, entry("accessToken", token)));
+  const headers = Object.entries({ ...signature, ...(token === undefined ? {} : { accessToken: token }) });
+  for (const [key, value] of headers) metadata.push(field(METADATA.headers, entry(key, value)));
   const json = field(ANY.value, Buffer.from(JSON.stringify(body)));
   return Buffer.concat([field(PAYLOAD.metadata, Buffer.concat(metadata)), field(PAYLOAD.body, json)]);
 }

@@ -1,5 +1,6 @@
 import { DiscoveryError, type ErrorCode } from "../model/errors.js";
 import { type HttpResponse, RefusedWith } from "../runtime/http.js";
+import type { NacosUser } from "./nacos-signature.js";
 
 /** The most of a refusal that an error quotes, in characters. */
 const MAX_DETAIL_LENGTH = 200;
@@ -21,9 +22,9 @@ export interface Asked {
  * What a refusal is to us, and what can be done about it.
  *
  * @param who names the registry
- * @param user who was logged in, if anybody
+ * @param user who asked, if that was said
  */
-export function refusal(who: string, asked: Asked, answer: HttpResponse, user: string | undefined): DiscoveryError {
+export function refusal(who: string, asked: Asked, answer: HttpResponse, user: NacosUser | undefined): DiscoveryError {
   const { status } = answer;
   const isPassword = status === 500 && LOG_IN.test(asked.path); // nothing of it is quoted
   const detail = isPassword ? "" : detailOf(answer.body);
@@ -50,14 +51,14 @@ interface Meaning {
   readonly advice?: string;
 }
 
-function wrongPassword(user: string | undefined): Meaning {
-  return { code: "UNAVAILABLE", advice: `so 3.0 answers a wrong password: is that of ${user} right?` };
+function wrongPassword(user: NacosUser | undefined): Meaning {
+  return { code: "UNAVAILABLE", advice: `so 3.0 answers a wrong password: is that of ${user?.name} right?` };
 }
 
-function meaningOf(status: number, detail: string, user: string | undefined): Meaning {
+function meaningOf(status: number, detail: string, user: NacosUser | undefined): Meaning {
   if (status === 401 || status === 403) {
     const advice = user
-      ? `may ${user} read and write that namespace, and is the password right?`
+      ? `may ${user.name} read and write that namespace, and is the ${user.secret} right?`
       : "it wants a log-in: give username and password";
     return { code: "UNAUTHORIZED", advice };
   }

@@ -1,6 +1,7 @@
 import { DiscoveryError } from "../model/errors.js";
 import { type HttpClient, type HttpResponse, httpClient } from "../runtime/http.js";
 import { NO_NACOS, refusal } from "./nacos-refusal.js";
+import type { NacosUser } from "./nacos-signature.js";
 
 /** Every status is an answer to HTTP: what it means is said here. */
 const ANY = Array.from({ length: 300 }, (_, index) => 300 + index);
@@ -18,9 +19,9 @@ export interface NacosAddress {
  * One Nacos server over HTTP. What it refuses is an error with what can be done about it; want of rights, and a path
  * that is not there, are answers.
  *
- * @param user who logs in, if anybody
+ * @param user who asks, if that is said
  */
-export function nacosServer({ name, origin }: NacosAddress, user: string | undefined): HttpClient {
+export function nacosServer({ name, origin }: NacosAddress, user: NacosUser | undefined): HttpClient {
   const http = httpClient({ name, origin });
   return {
     ...http,

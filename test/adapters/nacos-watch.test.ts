@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { setTimeout as pass } from "node:timers/promises";
 import { afterEach, describe, it } from "vitest";
@@ -165,6 +166,17 @@ describe("nacos().watch(), pushed to", () => {
     const tokens = asked().map(({ bytes }) => /token-\d/.exec(bytes.toString("latin1"))?.[0]);
     assert.notEqual(tokens[0], tokens[1]);
     assert.ok(tokens[1]);
+  });
+
+  it("signs its subscriptions with its key", async () => {
+    const key = { accessKey: "LTAI1", secretKey: "s3cret" };
+    const { grpc, until } = await start({ fake: { api: "v1", key }, options: key });
+    const asked = () => grpc.asked.find(({ type }) => type === "SubscribeServiceRequest");
+    await until(() => asked() !== undefined);
+    const bytes = asked()?.bytes.toString("latin1") ?? "";
+    const [data = ""] = /\d{13}@@DEFAULT_GROUP@@orders/.exec(bytes) ?? [];
+    assert.ok(bytes.includes(createHmac("sha1", key.secretKey).update(data).digest("base64")));
+    assert.match(bytes, /ak.{1,2}LTAI1/s);
   });
 
   it("asks to be told no more of a service that nobody watches, while others are watched", async () => {

@@ -9,6 +9,7 @@ import { type FakeNacosOptions, startFakeNacos } from "../fakes/nacos.js";
 const { signal } = new AbortController();
 const instance = defineInstance({ service: "orders", host: "10.0.0.1", port: 80 });
 const ANN = { username: "ann", password: "s3cret" };
+const KEY = { accessKey: "LTAI1", secretKey: "s3cret" };
 const opened: { close(): Promise<unknown> }[] = [];
 afterEach(async () => {
   for (const each of opened.splice(0).reverse()) await each.close();
@@ -184,6 +185,22 @@ for (const api of ["v1", "v3"] as const) {
       await assert.rejects(register(registry), (error: Error) => !error.message.includes("wr0ng"));
     });
 
+    it("signs every request with its key, and logs in nowhere", async () => {
+      const { registry, kinds } = await start({ api, key: KEY }, KEY);
+      const lease = await register(registry);
+      assert.deepEqual((await registry.renew([{ lease }], { signal })).unknown, []);
+      await registry.list("orders", { signal });
+      await registry.services?.({ signal });
+      await registry.deregister(lease, { signal });
+      assert.deepEqual(kinds(), ["register", "beat", "list", "names", "deregister"]);
+    });
+
+    it("says whose secret key was wrong, and keeps it to itself", async () => {
+      const { registry } = await start({ api, key: KEY }, { ...KEY, secretKey: "wr0ng" });
+      await rejects(register(registry), "UNAUTHORIZED", /may access key LTAI1 read .*is the secret key right/);
+      await assert.rejects(register(registry), (error: Error) => !error.message.includes("wr0ng"));
+    });
+
     it("asks for a log-in where there is none", async () => {
       const { registry } = await start({ api, user: ANN });
       await rejects(register(registry), "UNAUTHORIZED", /give username and password/);
@@ -241,6 +258,9 @@ describe("nacos()", () => {
     { cluster: "a_b" },
     { contextPath: "nacos" },
     { password: "x" },
+    { accessKey: "LTAI1" },
+    { secretKey: "s3cret" },
+    { ...KEY, ...ANN },
     { intervalMs: 1 },
     { namespaze: "a" } as NacosOptions,
   ]) {

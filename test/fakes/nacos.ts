@@ -1,13 +1,16 @@
+import { createHmac } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { type Backend, startBackend } from "./backend.js";
 
 type Api = "v1" | "v3" | "both";
 
-/** What the fake is: a version, and who may log in. */
+/** What the fake is: a version, and who may log in, or sign. */
 export interface FakeNacosOptions {
   /** Both: as 3.0. */
   readonly api: Api;
   readonly user?: { readonly username: string; readonly password: string; readonly tokenTtl?: number };
+  /** As Alibaba Cloud's. */
+  readonly key?: { readonly accessKey: string; readonly secretKey: string };
   /** What it lists: several fakes that share it are servers of one cluster. */
   readonly hosts?: Map<string, Record<string, unknown>>;
 }
@@ -43,7 +46,7 @@ const GROUPS = ["DEFAULT_GROUP", "MY_DEFAULT_GROUP"].map((groupName, index) => (
   groupName,
 }));
 
-export async function startFakeNacos({ api, user, hosts = new Map() }: FakeNacosOptions): Promise<FakeNacos> {
+export async function startFakeNacos({ api, user, key, hosts = new Map() }: FakeNacosOptions): Promise<FakeNacos> {
   const asked: Asked[] = [];
   const scripted = new Map<string, { readonly status: number; readonly body: string }>();
   let tokens = 0;
@@ -79,6 +82,7 @@ export async function startFakeNacos({ api, user, hosts = new Map() }: FakeNacos
         body: wrapped(403, null, given.token ? "token invalid!" : "Code: 401, Message: User not found!"),
       };
     }
+    if (key && !isSigned(given, key)) return { status: 403, body: wrapped(403, null, "signature invalid!") };
     return { status: 200, body: spoken === "v1" ? v1(given) : v3(given) };
   }
 
@@ -155,6 +159,14 @@ export async function startFakeNacos({ api, user, hosts = new Map() }: FakeNacos
 
 function wrapped(code: number, data: unknown, message = code === 0 ? "success" : "failed"): string {
   return JSON.stringify({ code, message, data });
+}
+
+/** By whoever has the key, and for the service that is spoken of. */
+function isSigned({ params }: Asked, { accessKey, secretKey }: NonNullable<FakeNacosOptions["key"]>): boolean {
+  const { ak, data = "", signature, serviceName, groupName } = params;
+  const [, about] = /^\d{13}(?:@@(.+))?$/.exec(data) ?? ["", "nothing that could be signed"];
+  if (about !== (serviceName && `${groupName}@@${serviceName}`)) return false;
+  return ak === accessKey && signature === createHmac("sha1", secretKey).update(data).digest("base64");
 }
 
 async function read(request: IncomingMessage): Promise<Asked> {
