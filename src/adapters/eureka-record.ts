@@ -10,6 +10,7 @@ import {
 } from "../model/instance.js";
 import type { Readable } from "../wire/json.js";
 import { packed, unpacked } from "./eureka-meta.js";
+import type { EurekaPages } from "./eureka-pages.js";
 import { foreignLabel, foreignMetadata, foreignProtocol } from "./foreign.js";
 
 /** A weight as the model knows it ends here; that of others is cut. */
@@ -58,8 +59,8 @@ export function idInPath(id: string): string {
   return encodeURIComponent(id).replace(/^\.+$/, (dots) => "%2E".repeat(dots.length));
 }
 
-/** What Eureka is told of an instance. Its life, ttl and registration must be known. */
-export function toEureka(instance: ServiceInstance): Readonly<Record<string, unknown>> {
+/** What Eureka is told of an instance, and of its pages. Its life, ttl and registration must be known. */
+export function toEureka(instance: ServiceInstance, pages: EurekaPages = {}): Readonly<Record<string, unknown>> {
   const { id, service, host, port, protocol, weight, zone, version, tags, ttlMs = 0, registeredAt } = instance;
   const whole = Math.max(1, Math.round(weight));
   const secure = protocol === "https";
@@ -91,6 +92,7 @@ export function toEureka(instance: ServiceInstance): Readonly<Record<string, unk
     dataCenterInfo: { "@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo", name: "MyOwn" },
     leaseInfo: { renewalIntervalInSecs: Math.ceil(ttlMs / 3_000), durationInSecs: duration },
     metadata: packed(instance.metadata, own),
+    ...pages,
   };
 }
 

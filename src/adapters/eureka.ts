@@ -9,6 +9,7 @@ import { type Clock, type Random, systemClock, systemRandom } from "../runtime/c
 import { durationMs, knownKeys } from "../runtime/options.js";
 import { secretOption } from "../runtime/request-headers.js";
 import { EurekaClient } from "./eureka-client.js";
+import { type EurekaPages, PAGES, pagesIn } from "./eureka-pages.js";
 import { EurekaReads } from "./eureka-reads.js";
 import { DECLARED, durationOf, EUREKA_STATUS, idInPath, toEureka, ttlOf } from "./eureka-record.js";
 import { inLanes } from "./lanes.js";
@@ -28,7 +29,7 @@ const LIVES = 2 ** 48 - 1;
 const REMEMBERED = 10_000;
 
 /** Where Eureka is, and how it is asked. */
-export interface EurekaOptions {
+export interface EurekaOptions extends EurekaPages {
   /** With the path, and the user and password if there are any. @default "http://127.0.0.1:8761/eureka" */
   readonly url?: string;
   /** Instead of `url`: the peers of a cluster. One is asked as long as it works, then the next. */
@@ -50,11 +51,12 @@ export interface EurekaOptions {
  * @throws {DiscoveryError} `INVALID_OPTION`
  */
 export function eureka(options: EurekaOptions = {}): Registry {
-  knownKeys("eureka", options, ["url", "urls", "token", "pollMs", "clock", "random"]);
+  knownKeys("eureka", options, ["url", "urls", "token", "pollMs", ...PAGES, "clock", "random"]);
   const { url = LOCAL_EUREKA, urls, clock = systemClock, random = systemRandom } = options;
   const token = secretOption("eureka.token", options.token);
   if (options.url !== undefined && urls !== undefined) throw invalid("eureka.urls", urls, "given without eureka.url");
   const intervalMs = durationMs("eureka.pollMs", options.pollMs, POLL_MS.fallback, POLL_MS.min, POLL_MS.max);
+  const pagesOf = pagesIn(options);
   const client = new EurekaClient(urls ? "eureka.urls" : "eureka.url", urls ?? [url], token, clock);
   const reads = new EurekaReads(client);
   const told = new Recent<DeclaredStatus>(REMEMBERED);
@@ -86,7 +88,7 @@ export function eureka(options: EurekaOptions = {}): Registry {
 
   function post(instance: ServiceInstance, signal: AbortSignal): Promise<unknown> {
     const path = `apps/${instance.service.toUpperCase()}`;
-    return client.request({ method: "POST", path, signal, body: { instance: toEureka(instance) } });
+    return client.request({ method: "POST", path, signal, body: { instance: toEureka(instance, pagesOf(instance)) } });
   }
 
   /** Why a beat was in vain; undefined if it was not. */

@@ -37,6 +37,8 @@ describe("eureka() and passwords", () => {
     { urls: [] },
     { url: "http://h", urls: ["http://h"] },
     { pollMs: 1 },
+    { healthCheckUrl: "health" },
+    { statusPageUrl: "javascript:alert()" },
     { fetchInterval: 30 } as EurekaOptions,
   ] satisfies EurekaOptions[]) {
     it(`refuses ${JSON.stringify(options).replaceAll("secret", "…")}`, () => {

@@ -38,6 +38,17 @@ describe.skipIf(missing)("a real Eureka", () => {
       assert.equal((await record("last-one@127.0.0.1:3001"))?.["status"], "OUT_OF_SERVICE");
     }));
 
+  it("shows the pages that an instance is said to have, and links to its status page", async () => {
+    const pages = { homePageUrl: "/", statusPageUrl: "/info", healthCheckUrl: "/health" };
+    const instance = defineInstance({ service: "paged", host: "127.0.0.1", port: 3_000 });
+    await keep(eureka({ url: url(), ...pages })).register(instance, { ttlMs: 9_000, signal });
+    const { homePageUrl, statusPageUrl, healthCheckUrl } = (await record(instance.id)) ?? {};
+    const at = "http://127.0.0.1:3000";
+    assert.deepEqual([homePageUrl, statusPageUrl, healthCheckUrl], [`${at}/`, `${at}/info`, `${at}/health`]);
+    const dashboard = await (await fetch(server.url)).text();
+    assert.ok(dashboard.includes(`href="${at}/info"`));
+  });
+
   it("takes back on start the drain in which an earlier life died", async () => {
     const instance = defineInstance({ service: "died", host: "127.0.0.1", port: 3_000 });
     const before = keep(eureka({ url: url() }));
