@@ -1,15 +1,12 @@
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { type EurekaOptions, eureka } from "../../src/adapters/eureka.js";
 import { DiscoveryError, type ErrorCode } from "../../src/model/errors.js";
 import { haltSignal } from "../../src/runtime/deadline.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { type Backend, startBackend } from "../fakes/backend.js";
+import { keep } from "../opened.js";
 
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
 const { signal } = haltSignal();
 
 describe("eureka() and passwords", () => {
@@ -170,11 +167,6 @@ function start(
     response.writeHead(answered, { "content-type": "application/json" });
     response.end(proof ? '{"applications":{"application":[]}}' : body);
   }).then(keep);
-}
-
-function keep<T extends { close(): Promise<unknown> }>(value: T): T {
-  opened.push(value);
-  return value;
 }
 
 function list(options: EurekaOptions) {

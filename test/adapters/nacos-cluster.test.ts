@@ -1,20 +1,18 @@
 import assert from "node:assert/strict";
 import { setTimeout as pass } from "node:timers/promises";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { type NacosOptions, nacos } from "../../src/adapters/nacos.js";
 import { settingsOf } from "../../src/adapters/nacos-options.js";
-import { DiscoveryError, type ErrorCode } from "../../src/model/errors.js";
+import { DiscoveryError } from "../../src/model/errors.js";
 import { defineInstance } from "../../src/model/instance.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { type FakeNacosOptions, startFakeNacos } from "../fakes/nacos.js";
 import { startFakeNacosGrpc } from "../fakes/nacos-grpc.js";
+import { keep } from "../opened.js";
+import { rejects } from "../rejects.js";
 
 const { signal } = new AbortController();
 const ANN = { username: "ann", password: "s3cret" };
-const opened: { close(): unknown }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
 
 for (const api of ["v1", "v3"] as const) {
   describe(`several servers of one Nacos, over ${api}`, () => {
@@ -223,17 +221,4 @@ async function startBoth() {
 function register(registry: ReturnType<typeof nacos>, port = 80) {
   const instance = defineInstance({ service: "orders", host: "10.0.0.1", port });
   return registry.register(instance, { ttlMs: 9_000, signal });
-}
-
-function keep<T extends { close(): unknown }>(value: T): T {
-  opened.push(value);
-  return value;
-}
-
-function rejects(call: Promise<unknown>, code: ErrorCode, pattern: RegExp): Promise<void> {
-  return assert.rejects(call, (error) => {
-    assert.ok(DiscoveryError.is(error, code), String(error));
-    assert.match(error.message, pattern);
-    return true;
-  });
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { setTimeout as pass } from "node:timers/promises";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { type NacosOptions, nacos } from "../../src/adapters/nacos.js";
 import { DiscoveryError } from "../../src/model/errors.js";
 import type { RegistryUpdate } from "../../src/model/update.js";
@@ -10,13 +10,10 @@ import { ManualClock } from "../../src/testing/index.js";
 import { deadPort } from "../fakes/backend.js";
 import { type FakeNacosOptions, startFakeNacos } from "../fakes/nacos.js";
 import { startFakeNacosGrpc } from "../fakes/nacos-grpc.js";
+import { opened } from "../opened.js";
 
 const INTERVAL_MS = 3_000;
 const ANN = { username: "ann", password: "s3cret" };
-const opened: { close(): unknown }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
 
 describe("nacos().watch(), pushed to", () => {
   it("is set up before it subscribes, and says which namespace and group it means", async () => {

@@ -1,19 +1,17 @@
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { type NacosOptions, nacos } from "../../src/adapters/nacos.js";
-import { DiscoveryError, type ErrorCode } from "../../src/model/errors.js";
+import { DiscoveryError } from "../../src/model/errors.js";
 import { defineInstance } from "../../src/model/instance.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { type FakeNacosOptions, startFakeNacos } from "../fakes/nacos.js";
+import { opened } from "../opened.js";
+import { rejects } from "../rejects.js";
 
 const { signal } = new AbortController();
 const instance = defineInstance({ service: "orders", host: "10.0.0.1", port: 80 });
 const ANN = { username: "ann", password: "s3cret" };
 const KEY = { accessKey: "LTAI1", secretKey: "s3cret" };
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
 
 for (const api of ["v1", "v3"] as const) {
   describe(`nacos(), over ${api}`, () => {
@@ -290,12 +288,4 @@ async function start(fakeOptions: FakeNacosOptions, options: NacosOptions = {}) 
 
 function register(registry: ReturnType<typeof nacos>) {
   return registry.register(instance, { ttlMs: 9_000, signal });
-}
-
-function rejects(call: Promise<unknown>, code: ErrorCode, pattern: RegExp): Promise<void> {
-  return assert.rejects(call, (error) => {
-    assert.ok(DiscoveryError.is(error, code), String(error));
-    assert.match(error.message, pattern);
-    return true;
-  });
 }

@@ -1,13 +1,9 @@
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { retryAfterMs } from "../../src/client/retry-after.js";
 import { type CreateResolverOptions, createResolver, DiscoveryError, staticRegistry } from "../../src/index.js";
 import { type Backend, startBackend } from "../fakes/backend.js";
-
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
+import { opened } from "../opened.js";
 
 describe("the header that marks a retry", () => {
   it("is on every call that is sent again, and on none that is sent first", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setMaxListeners } from "node:events";
 import type { ServerResponse } from "node:http";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { EJECTION } from "../../src/endpoint/ejection.js";
 import type { Endpoint } from "../../src/endpoint/endpoint.js";
 import { createResolver, defineInstance } from "../../src/index.js";
@@ -9,11 +9,7 @@ import type { RegistryUpdate } from "../../src/model/update.js";
 import { LOAD_HEADER, loadText } from "../../src/runtime/load-header.js";
 import { startBackend } from "../fakes/backend.js";
 import { scriptedRegistry } from "../fakes/scripted-registry.js";
-
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
+import { opened } from "../opened.js";
 
 describe("calls begun in an earlier life of their instance", () => {
   it("do not eject the new one when the old process takes them along", async () => {

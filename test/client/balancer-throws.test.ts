@@ -1,12 +1,8 @@
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { type Balancer, type CreateResolverOptions, createResolver, staticRegistry } from "../../src/index.js";
 import { type Backend, startBackend } from "../fakes/backend.js";
-
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
+import { opened } from "../opened.js";
 
 /** Picks whoever is usable, and nobody a second time. */
 const broken: Balancer = {

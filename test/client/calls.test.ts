@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { subscribe } from "node:diagnostics_channel";
 import { Readable } from "node:stream";
 import { request } from "undici";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import {
   type CreateResolverOptions,
   createResolver,
@@ -12,13 +12,9 @@ import {
 } from "../../src/index.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { type Backend, deadPort, startBackend } from "../fakes/backend.js";
+import { opened } from "../opened.js";
 
 type Answer = Parameters<typeof startBackend>[0];
-const opened: { close(): Promise<unknown> }[] = [];
-
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
 
 describe("a call by name", () => {
   it("reaches every instance in turn", async () => {

@@ -1,13 +1,9 @@
 import assert from "node:assert/strict";
 import { Agent, type Dispatcher } from "undici";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { createResolver, DiscoveryError, type ResolverClient, staticRegistry } from "../../src/index.js";
 import { type Backend, deadPort, startBackend } from "../fakes/backend.js";
-
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
+import { opened } from "../opened.js";
 
 describe("the interceptor", () => {
   it("sends calls by service name to an instance, and lets other hosts pass", async () => {

@@ -3,7 +3,7 @@ import { subscribe } from "node:diagnostics_channel";
 import type { ServerResponse } from "node:http";
 import { PassThrough, Readable } from "node:stream";
 import { connect } from "undici";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { verdictOn } from "../../src/client/failure.js";
 import type { Endpoint } from "../../src/endpoint/endpoint.js";
 import {
@@ -19,12 +19,9 @@ import type { RegistryUpdate } from "../../src/model/update.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { type Backend, startBackend } from "../fakes/backend.js";
 import { scriptedRegistry } from "../fakes/scripted-registry.js";
+import { opened } from "../opened.js";
 
 type Answer = NonNullable<Parameters<typeof startBackend>[0]>;
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
 
 type Chunks = AsyncGenerator<string | Buffer>;
 /** The ways of sending what somebody yields bit by bit. */

@@ -1,17 +1,14 @@
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import fc from "fast-check";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { Hedging } from "../../src/client/hedging.js";
 import { type CreateResolverOptions, createResolver, DiscoveryError, staticRegistry } from "../../src/index.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { type Backend, startBackend } from "../fakes/backend.js";
+import { opened } from "../opened.js";
 
 type Answer = Parameters<typeof startBackend>[0];
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
 
 describe("the time after which a call is hedged", () => {
   it("is unknown until fifty calls were answered", () => {

@@ -1,22 +1,18 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { PassThrough, Readable } from "node:stream";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import type { Endpoint } from "../../src/endpoint/endpoint.js";
 import { type BalancerName, createResolver, defineInstance } from "../../src/index.js";
 import type { RegistryUpdate } from "../../src/model/update.js";
 import { Xorshift32 } from "../../src/runtime/random.js";
 import { scriptedRegistry } from "../fakes/scripted-registry.js";
+import { opened } from "../opened.js";
 
 const CALLS = 400;
 const CALLERS = 16;
 const METHODS = ["GET", "GET", "HEAD", "DELETE", "POST", "PUT"] as const;
 const BALANCERS: readonly BalancerName[] = ["round-robin", "random", "least-requests", "adaptive", "latency-weighted"];
-
-const opened: { close(): unknown }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
 
 /** What a server may do once it has read as much of a request as it cares to. */
 const DEEDS: readonly ((socket: Socket) => void)[] = [

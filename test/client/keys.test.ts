@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import {
   type Balancer,
   createResolver,
@@ -11,11 +11,7 @@ import {
 } from "../../src/index.js";
 import { headerOf, withHeader } from "../../src/runtime/request-headers.js";
 import { startBackend } from "../fakes/backend.js";
-
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
+import { opened } from "../opened.js";
 
 describe("a key rule", () => {
   it("finds the key of a plain fetch in a header, a cookie, a segment, a match, or by a function", async () => {

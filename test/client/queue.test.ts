@@ -1,15 +1,11 @@
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { type CreateResolverOptions, createResolver, DiscoveryError, staticRegistry } from "../../src/index.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { type Backend, startBackend } from "../fakes/backend.js";
-
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
+import { opened } from "../opened.js";
 
 describe("a call that waits for a connection, all of which our own calls have", () => {
   it("gives the instance its whole time once it has one", async () => {

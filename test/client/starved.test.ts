@@ -1,16 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { createResolver, DiscoveryError, staticRegistry } from "../../src/index.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { startBackend } from "../fakes/backend.js";
-
-const opened: { close(): Promise<unknown> }[] = [];
-
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
+import { opened } from "../opened.js";
 
 describe("a call in a process that stands still again and again", () => {
   it("gives an instance its whole time nevertheless", async () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { type BalancerName, createResolver, staticRegistry } from "../../src/index.js";
 import { startBackend } from "../fakes/backend.js";
+import { opened } from "../opened.js";
 
 const BACKENDS = 4;
 const CALLERS = 20;
@@ -16,11 +17,6 @@ const NAMES: readonly BalancerName[] = [
   "consistent-hash",
   "round-robin",
 ];
-
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
 
 describe("a change of balancer under load", () => {
   it("fails no call, sends none twice and none nowhere, and keeps what was measured", async () => {

@@ -1,22 +1,18 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
+import { afterAll, beforeAll, describe, it } from "vitest";
 import { eureka } from "../../src/adapters/eureka.js";
 import { createAgent, createResolver, defineInstance } from "../../src/index.js";
 import { systemClock } from "../../src/runtime/clock.js";
 import { haltSignal } from "../../src/runtime/deadline.js";
 import { deadPort } from "../fakes/backend.js";
 import { startFaultProxy } from "../fakes/fault-proxy.js";
+import { keep, opened } from "../opened.js";
 import { type RunningRegistry, startRegistry, whyMissing } from "../registries/start.js";
 
 const missing = await whyMissing("spring-client.sh");
-const opened: { close(): Promise<unknown> }[] = [];
 const { signal } = haltSignal();
-
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
 
 describe.skipIf(missing)("two Eurekas that replicate", () => {
   let servers: RunningRegistry[];
@@ -145,8 +141,3 @@ describe.skipIf(missing)("a Spring Cloud service beside ours", () => {
     }
   }
 });
-
-function keep<T extends { close(): Promise<unknown> }>(value: T): T {
-  opened.push(value);
-  return value;
-}

@@ -1,27 +1,25 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
-import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
+import { afterAll, beforeAll, describe, it } from "vitest";
 import { type EurekaOptions, eureka } from "../../src/adapters/eureka.js";
-import { createResolver, DiscoveryError, defineInstance, type ErrorCode } from "../../src/index.js";
+import { createResolver, defineInstance } from "../../src/index.js";
 import { systemClock } from "../../src/runtime/clock.js";
 import { haltSignal } from "../../src/runtime/deadline.js";
 import { startFaultProxy } from "../fakes/fault-proxy.js";
+import { keep } from "../opened.js";
 import { type RunningRegistry, startRegistry, whyMissing } from "../registries/start.js";
 import { leavesInGoodOrder, servesThroughRestart } from "../registries/stories.js";
+import { rejects } from "../rejects.js";
 
 const missing = await whyMissing("eureka.sh");
 const DATA_CENTER = { "@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo", name: "MyOwn" };
 
 let server: RunningRegistry;
-const opened: { close(): Promise<unknown> }[] = [];
 const { signal } = haltSignal();
 
 describe.skipIf(missing)("a real Eureka", () => {
   beforeAll(async () => {
     server = await startRegistry("eureka.sh");
-  });
-  afterEach(async () => {
-    for (const each of opened.splice(0).reverse()) await each.close();
   });
   afterAll(() => server?.stop());
 
@@ -193,11 +191,6 @@ function url(scheme = "http:"): string {
   return `${server.url.replace("http:", scheme)}/eureka`;
 }
 
-function keep<T extends { close(): Promise<unknown> }>(value: T): T {
-  opened.push(value);
-  return value;
-}
-
 function list(options: EurekaOptions) {
   return keep(eureka(options)).list("guarded", { signal });
 }
@@ -228,12 +221,4 @@ async function record(id: string): Promise<Record<string, unknown> | undefined> 
   const answer = await fetch(`${url()}/instances/${encodeURIComponent(id)}`, { headers });
   if (!answer.ok) return undefined;
   return ((await answer.json()) as { instance: Record<string, unknown> }).instance;
-}
-
-function rejects(call: Promise<unknown>, code: ErrorCode, pattern: RegExp): Promise<void> {
-  return assert.rejects(call, (error) => {
-    assert.ok(DiscoveryError.is(error, code), String(error));
-    assert.match(error.message, pattern);
-    return true;
-  });
 }

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
+import { afterAll, beforeAll, describe, it } from "vitest";
 import { nacos } from "../../src/adapters/nacos.js";
 import { createAgent, createResolver, defineInstance } from "../../src/index.js";
 import { systemClock } from "../../src/runtime/clock.js";
 import { within } from "../../src/runtime/deadline.js";
 import { type TcpFault, TcpFaultProxy } from "../fakes/tcp-fault-proxy.js";
+import { keep } from "../opened.js";
 import { nacosVersions } from "../registries/nacos.js";
 import { type RunningRegistry, whyMissing } from "../registries/start.js";
 
@@ -15,7 +16,6 @@ const COST_MS = 2_000;
 /** No poll comes so soon: what is heard of a change meanwhile was pushed. */
 const NO_POLLS = { intervalMs: 600_000 };
 
-const opened: { close(): Promise<unknown> }[] = [];
 const { signal } = new AbortController();
 
 for (const { name, start } of nacosVersions()) {
@@ -24,9 +24,6 @@ for (const { name, start } of nacosVersions()) {
     let server: RunningRegistry;
     beforeAll(async () => {
       server = await start();
-    });
-    afterEach(async () => {
-      for (const each of opened.splice(0).reverse()) await each.close();
     });
     afterAll(() => server?.stop());
 
@@ -106,9 +103,4 @@ for (const { name, start } of nacosVersions()) {
 async function instances(registry: ReturnType<typeof nacos>, service: string) {
   const update = await registry.list(service, { signal });
   return update.type === "reset" ? update.instances : [];
-}
-
-function keep<T extends { close(): Promise<unknown> }>(value: T): T {
-  opened.push(value);
-  return value;
 }

@@ -5,6 +5,7 @@ import { createAgent, createResolver, defineInstance } from "../../src/index.js"
 import type { RegistryUpdate } from "../../src/model/update.js";
 import { systemClock } from "../../src/runtime/clock.js";
 import { TcpFaultProxy } from "../fakes/tcp-fault-proxy.js";
+import { keep, opened } from "../opened.js";
 import { nacosVersions } from "../registries/nacos.js";
 import { type RunningRegistry, whyMissing } from "../registries/start.js";
 
@@ -14,7 +15,6 @@ const NO_POLLS = { intervalMs: 600_000 };
 /** Nacos merges changes for half a second; so much later at most, a busy machine included, they are told. */
 const PUSH_MS = 5_000;
 
-const opened: { close(): Promise<unknown> }[] = [];
 const { signal } = new AbortController();
 
 for (const { name, instances, start } of nacosVersions()) {
@@ -25,8 +25,7 @@ for (const { name, instances, start } of nacosVersions()) {
       server = await start();
       proxy = await new TcpFaultProxy(server.port + 1_000).listen();
     });
-    afterEach(async () => {
-      for (const each of opened.splice(0).reverse()) await each.close();
+    afterEach(() => {
       proxy.set({ kind: "none" });
     });
     afterAll(async () => {
@@ -215,9 +214,4 @@ function at(service: string, port: number) {
 
 function instance(service: string, port: number) {
   return defineInstance(at(service, port));
-}
-
-function keep<T extends { close(): Promise<unknown> }>(value: T): T {
-  opened.push(value);
-  return value;
 }

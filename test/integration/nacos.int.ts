@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
-import { afterAll, afterEach, beforeAll, describe, it } from "vitest";
+import { afterAll, beforeAll, describe, it } from "vitest";
 import { type NacosOptions, nacos } from "../../src/adapters/nacos.js";
-import { createAgent, DiscoveryError, defineInstance, type ErrorCode } from "../../src/index.js";
+import { createAgent, DiscoveryError, defineInstance } from "../../src/index.js";
 import { systemClock } from "../../src/runtime/clock.js";
+import { keep } from "../opened.js";
 import { nacosVersions } from "../registries/nacos.js";
 import { type RunningRegistry, whyMissing } from "../registries/start.js";
 import { leavesInGoodOrder, servesThroughRestart } from "../registries/stories.js";
+import { rejects } from "../rejects.js";
 
 const missing = await whyMissing("nacos.sh");
 /** Lists are so far behind at most, in milliseconds. */
 const LAG_MS = 800;
 
-const opened: { close(): Promise<unknown> }[] = [];
 const { signal } = new AbortController();
 
 for (const { name, instances: path, start } of nacosVersions()) {
@@ -19,9 +20,6 @@ for (const { name, instances: path, start } of nacosVersions()) {
     let server: RunningRegistry;
     beforeAll(async () => {
       server = await start();
-    });
-    afterEach(async () => {
-      for (const each of opened.splice(0).reverse()) await each.close();
     });
     afterAll(() => server?.stop());
 
@@ -152,17 +150,4 @@ interface Bare {
 async function instances(registry: ReturnType<typeof nacos>, service: string) {
   const update = await registry.list(service, { signal });
   return update.type === "reset" ? update.instances : [];
-}
-
-function keep<T extends { close(): Promise<unknown> }>(value: T): T {
-  opened.push(value);
-  return value;
-}
-
-function rejects(call: Promise<unknown>, code: ErrorCode, pattern: RegExp): Promise<void> {
-  return assert.rejects(call, (error) => {
-    assert.ok(DiscoveryError.is(error, code), String(error));
-    assert.match(error.message, pattern);
-    return true;
-  });
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { staticRegistry } from "../../src/adapters/static.js";
 import { createAgent, createResolver, failover, merge } from "../../src/index.js";
 import { DiscoveryError } from "../../src/model/errors.js";
@@ -10,11 +10,7 @@ import { isRegistrar, type Lease, type Registry } from "../../src/registry/regis
 import { ManualClock, registryContract } from "../../src/testing/index.js";
 import { orders } from "../fakes/scripted-registry.js";
 import { switched } from "../fakes/switched-registry.js";
-
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
+import { opened } from "../opened.js";
 
 describe("the registry contract, through failover", () => {
   for (const { name, run } of registryContract(onFirst)) it(name, run);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "vitest";
+import { describe, it } from "vitest";
 import { staticRegistry } from "../../src/adapters/static.js";
 import { createAgent, createResolver } from "../../src/index.js";
 import { failoverOn } from "../../src/registry/failover.js";
@@ -9,11 +9,7 @@ import type { Discovery, Registry } from "../../src/registry/registry.js";
 import { ManualClock, registryContract } from "../../src/testing/index.js";
 import { orders, scriptedRegistry, snapshot } from "../fakes/scripted-registry.js";
 import { switched } from "../fakes/switched-registry.js";
-
-const opened: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
+import { opened } from "../opened.js";
 
 describe("the registry contract, through merge", () => {
   const make = async (is: "there" | "away") => {
