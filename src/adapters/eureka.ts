@@ -14,6 +14,8 @@ import { EurekaReads } from "./eureka-reads.js";
 import { DECLARED, durationOf, EUREKA_STATUS, idInPath, toEureka, ttlOf } from "./eureka-record.js";
 import { inLanes } from "./lanes.js";
 
+export type { EurekaPages } from "./eureka-pages.js";
+
 /** Where Spring Cloud's server listens unless told otherwise. */
 const LOCAL_EUREKA = "http://127.0.0.1:8761/eureka";
 /** Eureka makes its lists anew every 30 s: with 10 s between two questions one knows 5 s later than it could, on average. */
