@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, it } from "vitest";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const MAX_UNPACKED = 1536 * 1024; // every adapter, and the pages the README links to; undici alone unpacks to more
+const MAX_UNPACKED = 1600 * 1024; // every adapter, and the pages the README links to; undici alone unpacks to more
 const SHIPPED = /^(dist\/.+\.(js|d\.ts)|package\.json|[A-Z]+(\.md)?|docs\/.+\.(md|svg)|examples\/04-own-adapter\/.+)$/;
 const about = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 const scratch = mkdtempSync(join(tmpdir(), "mcp-discovery-package-"));
