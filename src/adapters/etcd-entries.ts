@@ -34,8 +34,11 @@ interface Waiting extends Entry {
 /** So many are a group that waits for nobody. */
 const FULL = OPERATIONS / 2;
 
+/** Groups under way at once: with one alone etcd has nothing to enter while its answer is read. */
+const AT_ONCE = 2;
+
 /**
- * Enters lives, many in one transaction when many come at once: one is under way, and what comes meanwhile goes with the
+ * Enters lives, many in one transaction when many come at once: two are under way, and what comes meanwhile goes with the
  * next, which leaves as soon as there are as many in it as still to come. Nobody who comes alone waits for anything.
  *
  * First all of them or none, which costs etcd least; where somebody is refused, each by itself in the same request; and
@@ -49,7 +52,7 @@ export class EtcdEntries {
   #waiting: Waiting[] = [];
   /** How many have announced themselves. */
   #coming = 0;
-  #isRunning = false;
+  #underWay = 0;
 
   constructor(client: EtcdClient, keys: EtcdKeys, clock: Clock) {
     this.#client = client;
@@ -79,7 +82,7 @@ export class EtcdEntries {
   }
 
   #start(): void {
-    if (!this.#isRunning && this.#isReady()) void this.#run();
+    if (this.#underWay < AT_ONCE && this.#isReady()) void this.#run();
   }
 
   #isReady(): boolean {
@@ -87,13 +90,13 @@ export class EtcdEntries {
   }
 
   async #run(): Promise<void> {
-    this.#isRunning = true;
+    this.#underWay++;
     while (this.#isReady()) {
       await turn(); // for those who are done in the same one
       const batch = this.#next();
       if (batch.length > 0) await this.#enter(batch);
     }
-    this.#isRunning = false;
+    this.#underWay--;
   }
 
   /** No id is twice in one transaction: both would find it free. Whoever has given up is not asked for. */
