@@ -107,10 +107,11 @@ export class NacosClient {
   #send(request: NacosRequest, token: string | undefined, signal: AbortSignal): Promise<HttpResponse> {
     const { method, path, query, form, text = false } = request;
     const signature = this.signature(query ?? form ?? {});
-    const search = query || signature ? `?${new URLSearchParams(present({ ...query, ...signature }))}` : "";
+    const search = query ? `?${new URLSearchParams(present(query))}` : "";
     return this.#http.request({
       method,
       path: this.#contextPath + path + search,
+      untold: signature && `${query ? "&" : "?"}${new URLSearchParams(signature)}`,
       ...(form ? { form: present(form) } : {}),
       headers: token === undefined ? {} : { accesstoken: token },
       signal,

@@ -29,6 +29,8 @@ export interface HttpClientOptions {
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly path: string;
+  /** The end of its query, which no message tells: whoever reads a proof in a log could use it. */
+  readonly untold?: string | undefined;
   readonly signal: AbortSignal;
   readonly body?: unknown;
   readonly form?: Readonly<Record<string, string>>;
@@ -74,7 +76,7 @@ export function httpClient(options: HttpClientOptions, carrier?: Carrier): HttpC
     const { type, text } = contentOf(request);
     return {
       method: request.method,
-      path: request.path,
+      path: request.path + (request.untold ?? ""),
       headers: { ...headers, ...(type === undefined ? {} : { "content-type": type }), ...request.headers },
       body: text ?? null,
     };

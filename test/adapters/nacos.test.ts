@@ -199,6 +199,16 @@ for (const api of ["v1", "v3"] as const) {
       await assert.rejects(register(registry), (error: Error) => !error.message.includes("wr0ng"));
     });
 
+    it("tells no signature in a message: for some minutes others could ask by it", async () => {
+      const { fake, registry } = await start({ api, key: KEY }, KEY);
+      const lease = await register(registry);
+      await fake.close();
+      const untold = /^Nacos \S+ did not answer [A-Z]+ (?!\S*(?:LTAI1|signature))\S+:/;
+      await rejects(register(registry), "UNAVAILABLE", untold);
+      await rejects(registry.renew([{ lease }], { signal }), "UNAVAILABLE", untold);
+      await rejects(registry.list("orders", { signal }), "UNAVAILABLE", untold);
+    });
+
     it("asks for a log-in where there is none", async () => {
       const { registry } = await start({ api, user: ANN });
       await rejects(register(registry), "UNAUTHORIZED", /give username and password/);
