@@ -1,6 +1,6 @@
 import { DiscoveryError } from "../model/errors.js";
 import { type Clock, turn } from "../runtime/clock.js";
-import { haltSignal, untilAborted } from "../runtime/deadline.js";
+import { haltSignal } from "../runtime/deadline.js";
 import type { EtcdClient, Fields } from "./etcd-client.js";
 import type { EtcdKeys, Life } from "./etcd-keys.js";
 import { EtcdNames } from "./etcd-names.js";
@@ -71,14 +71,18 @@ export class EtcdEntries {
     }
   }
 
-  /** The answer's last range is the epoch's key; if it is refused, the first one has the holders of the id. */
+  /**
+   * The answer's last range is the epoch's key; if it is refused, the first one has the holders of the id.
+   *
+   * @param signal whoever gives up before it is asked for is not entered; after that there is an answer all the same
+   */
   enter(entry: Entry, signal: AbortSignal): Promise<Fields> {
     signal.throwIfAborted();
     const answered = new Promise<Fields>((resolve, reject) =>
       this.#waiting.push({ ...entry, signal, resolve, reject }),
     );
     this.#start();
-    return untilAborted(answered, signal);
+    return answered;
   }
 
   #start(): void {
@@ -106,7 +110,10 @@ export class EtcdEntries {
     const ids = new Set<string>();
     let [operations, characters] = [0, 0];
     for (const each of this.#waiting) {
-      if (each.signal.aborted) continue;
+      if (each.signal.aborted) {
+        each.reject(each.signal.reason);
+        continue;
+      }
       const id = `${each.life.service}/${each.life.id}`;
       const [more, longer] = [operations + operationsOf(each), characters + each.value.length];
       const fits = batch.length === 0 || (more <= OPERATIONS && longer <= CHARACTERS);

@@ -3,8 +3,9 @@ import { invalid, numberIn } from "../model/fields.js";
 import { type DeclaredStatus, enlisted, inStatus, type ServiceInstance } from "../model/instance.js";
 import type { Lease, RegisterOptions } from "../registry/registry.js";
 import type { Clock } from "../runtime/clock.js";
+import { untilAborted } from "../runtime/deadline.js";
 import type { EtcdClient, Fields } from "./etcd-client.js";
-import { EtcdEntries } from "./etcd-entries.js";
+import { type Entry, EtcdEntries } from "./etcd-entries.js";
 import type { EtcdKeys, Life } from "./etcd-keys.js";
 import { base64 } from "./etcd-keys.js";
 import { type EtcdLease, type EtcdLeases, nameOf, newLife, readName } from "./etcd-leases.js";
@@ -53,6 +54,7 @@ export class EtcdRegistrations {
     } catch (error) {
       if (!DiscoveryError.is(error, "LEASE_LOST") || alone) throw error;
       this.#leases.forget(lease.id); // nobody has renewed it for long
+      this.lost(lease.id);
       return this.#enter(instance, await this.#leases.for(ttlMs, alone, signal), signal);
     }
   }
@@ -99,11 +101,15 @@ export class EtcdRegistrations {
     await this.#client.call("/v3/kv/txn", { compare, success }, signal);
   }
 
-  /** Takes out what hangs on a lease that lives, though it should not. */
+  /** Takes out what hangs on a lease that lives, though it should not. No beat depends on that: what fails is tried again. */
   async settle(etcd: string, signal: AbortSignal): Promise<void> {
     for (const life of [...(this.#unsure.get(etcd)?.values() ?? [])]) {
-      await this.#takeOut(life, signal);
-      this.#trust(etcd, life);
+      try {
+        await this.#takeOut(life, signal);
+      } catch (error) {
+        if (!DiscoveryError.is(error, "UNAUTHORIZED")) return;
+      }
+      this.#trust(etcd, life); // who may not take it out has not entered it
     }
   }
 
@@ -112,22 +118,44 @@ export class EtcdRegistrations {
     this.#unsure.delete(etcd);
   }
 
+  /** One that fails is in doubt as soon as the last question has been answered, be it that nobody waits for that any more. */
   async #enter(instance: ServiceInstance, lease: EtcdLease, signal: AbortSignal): Promise<Lease> {
     const { service, id } = instance;
     const life = { service, id, life: newLife() };
+    let answered: Promise<unknown> = Promise.resolve();
+    const ask = (entry: Entry): Promise<Fields> => {
+      const asked = this.#entries.enter(entry, signal);
+      answered = asked.catch(() => {});
+      return untilAborted(asked, signal);
+    };
+    try {
+      return await this.#entered(instance, lease, life, ask, signal);
+    } catch (error) {
+      const isOut = lease.alone || DiscoveryError.is(error, "LEASE_LOST") || DiscoveryError.is(error, "ID_CONFLICT");
+      if (!isOut) void answered.then(() => this.#doubt(lease.id, life)); // nobody renews one that failed alone
+      throw error;
+    }
+  }
+
+  async #entered(
+    instance: ServiceInstance,
+    lease: EtcdLease,
+    life: Life,
+    ask: (entry: Entry) => Promise<Fields>,
+    signal: AbortSignal,
+  ): Promise<Lease> {
+    const { service, id } = instance;
     const registeredAt = this.#clock.wall();
     const { ttlMs } = lease;
     const value = toEtcd(enlisted(instance, { ttlMs, registeredAt, incarnation: 0 }));
-    if (!lease.alone) this.#doubt(lease.id, life); // nobody renews one that failed alone
     let earlier: readonly Holder[] = [];
     for (let tried = 0; tried < TRIES; tried++) {
       const entry = { life, value, lease: lease.id, earlier: earlier.map(({ kv }) => kv) };
-      const answer = await this.#entries.enter(entry, signal);
+      const answer = await ask(entry);
       const ranges = rangesIn(answer);
       const holders = answer["succeeded"] === true ? [] : this.#holdersIn(life, ranges[0]);
       const own = holders.find((holder) => holder.life === life.life); // an answer was lost, the question was not
       if (answer["succeeded"] === true || own) {
-        this.#trust(lease.id, life);
         const incarnation = own ? numberOf(own.kv.create_revision) : revisionIn(answer);
         const entered = enlisted(instance, { ttlMs, registeredAt, incarnation });
         const { epoch } = await this.#reads.epochIn(answer, ranges.at(-1), signal);
@@ -142,13 +170,9 @@ export class EtcdRegistrations {
         };
       }
       const other = holders.find((holder) => holder.instance && !isSameHolder(holder.instance, instance));
-      if (other?.instance) {
-        this.#trust(lease.id, life);
-        throw this.#conflict(other.instance);
-      }
+      if (other?.instance) throw this.#conflict(other.instance);
       earlier = holders;
     }
-    this.#trust(lease.id, life);
     throw new DiscoveryError("ID_CONFLICT", `Others register as ${id} all the time`, { service, field: "id" });
   }
 
