@@ -14,7 +14,8 @@ export interface Answer {
  */
 export function sendJson(response: ServerResponse, { status, body }: Answer): void {
   const json = JSON.stringify(body);
-  response.writeHead(status, ["content-type", "application/json", "content-length", Buffer.byteLength(json)]);
+  // by name, not as a list: on-headers 1.0, on which compression() and others depend, takes a list for pairs and fails
+  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(json) });
   response.cork();
   response.write(json);
   response.uncork();

@@ -76,7 +76,8 @@ export class WatchStream implements Listener, AcknowledgingStream {
     response.once("close", () => this.#end());
     response.on("drain", () => this.#allow(0));
     const type = this.#asEvents ? "text/event-stream" : "application/x-ndjson";
-    response.writeHead(200, { "content-type": type, "cache-control": "no-store" });
+    const cache = "no-store, no-transform"; // a middleware that compresses would hold back what it is told
+    response.writeHead(200, { "content-type": type, "cache-control": cache });
     if (this.acknowledges) this.#context.acks.opened(this);
     const hello = Buffer.from(`${JSON.stringify({ event: "hello", watch_id: this.id })}\n`);
     this.#write(this.#asEvents ? serverSent(hello) : hello);

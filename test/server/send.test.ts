@@ -45,6 +45,21 @@ describe("sendJson", () => {
     assert.ok(told.endsWith("\r\n\r\n"));
   });
 
+  it("names its headers to a middleware that has put itself before them", async () => {
+    const { ask } = await start((_, response) => {
+      const writeHead = response.writeHead.bind(response);
+      response.writeHead = (status: number, headers: unknown) => {
+        for (const [name, value] of Object.entries(headers as Record<string, string>)) response.setHeader(name, value);
+        return writeHead(status);
+      };
+      sendJson(response, ANSWER);
+    });
+    assert.match(
+      await ask("GET"),
+      /^HTTP\/1.1 201 Created\r\ncontent-type: application\/json\r\ncontent-length: 15\r\n/,
+    );
+  });
+
   it("leaves a client alone that has gone", async () => {
     const failed: unknown[] = [];
     const { ask } = await start((request, response) => {

@@ -192,6 +192,14 @@ describe("createRegistryServer", () => {
     events.end();
   });
 
+  it("asks those between it and a reader not to compress a watch, for they would hold it back", async () => {
+    const { url } = await start();
+    const halt = new AbortController();
+    const { headers } = await fetch(`${url}/v1/watch?service=orders`, { signal: halt.signal });
+    halt.abort();
+    assert.match(headers.get("cache-control") ?? "", /\bno-transform\b/);
+  });
+
   it("pings a silent stream", async () => {
     const { clock, url } = await start();
     const lines = await watching(`${url}/v1/watch?service=orders`);
