@@ -1,5 +1,5 @@
 import { DiscoveryError } from "../model/errors.js";
-import { type Clock, turn } from "../runtime/clock.js";
+import { type Cancel, type Clock, turn } from "../runtime/clock.js";
 import { haltSignal } from "../runtime/deadline.js";
 import type { EtcdClient, Fields } from "./etcd-client.js";
 import type { EtcdKeys, Life } from "./etcd-keys.js";
@@ -37,6 +37,9 @@ const FULL = OPERATIONS / 2;
 /** Groups under way at once: with one alone etcd has nothing to enter while its answer is read. */
 const AT_ONCE = 2;
 
+/** So long, in milliseconds, others are waited for: a lease that etcd does not grant for seconds delays nobody. */
+const PATIENCE_MS = 100;
+
 /**
  * Enters lives, many in one transaction when many come at once: two are under way, and what comes meanwhile goes with the
  * next, which leaves as soon as there are as many in it as still to come. Nobody who comes alone waits for anything.
@@ -48,16 +51,22 @@ export class EtcdEntries {
   readonly #client: EtcdClient;
   readonly #keys: EtcdKeys;
   readonly #names: EtcdNames;
+  readonly #clock: Clock;
   readonly #halt = haltSignal();
   #waiting: Waiting[] = [];
   /** How many have announced themselves. */
   #coming = 0;
   #underWay = 0;
+  /** The ids in the groups under way: whoever comes later for one of them is asked for later. */
+  readonly #entering = new Set<string>();
+  #isLate = false;
+  #cancelLate: Cancel | undefined;
 
   constructor(client: EtcdClient, keys: EtcdKeys, clock: Clock) {
     this.#client = client;
     this.#keys = keys;
     this.#names = new EtcdNames(clock);
+    this.#clock = clock;
   }
 
   /** Says that somebody comes as soon as this is done, which must have an end, whatever it may be. */
@@ -86,35 +95,53 @@ export class EtcdEntries {
   }
 
   #start(): void {
-    if (this.#underWay < AT_ONCE && this.#isReady()) void this.#run();
+    if (this.#underWay >= AT_ONCE || this.#waiting.length === 0) return;
+    if (this.#isReady()) void this.#run();
+    else this.#cancelLate ??= this.#clock.schedule(PATIENCE_MS, () => this.#hurry());
   }
 
   #isReady(): boolean {
-    return this.#waiting.length > 0 && this.#waiting.length >= Math.min(this.#coming, FULL);
+    return this.#waiting.length > 0 && (this.#isLate || this.#waiting.length >= Math.min(this.#coming, FULL));
+  }
+
+  #hurry(): void {
+    this.#isLate = true;
+    this.#start();
+  }
+
+  #startOver(): void {
+    this.#cancelLate?.();
+    this.#cancelLate = undefined;
+    this.#isLate = false;
   }
 
   async #run(): Promise<void> {
     this.#underWay++;
     while (this.#isReady()) {
       await turn(); // for those who are done in the same one
+      this.#startOver();
       const batch = this.#next();
-      if (batch.length > 0) await this.#enter(batch);
+      if (batch.length === 0) break; // those who are left wait for a group under way
+      for (const each of batch) this.#entering.add(idOf(each));
+      await this.#enter(batch);
+      for (const each of batch) this.#entering.delete(idOf(each));
     }
     this.#underWay--;
+    if (this.#entering.size === 0) this.#start(); // the wait begins for whoever is left
   }
 
-  /** No id is twice in one transaction: both would find it free. Whoever has given up is not asked for. */
+  /** No id is under way twice: in one transaction both would find it free. Whoever has given up is not asked for. */
   #next(): readonly Waiting[] {
     const batch: Waiting[] = [];
     const rest: Waiting[] = [];
-    const ids = new Set<string>();
+    const ids = new Set(this.#entering);
     let [operations, characters] = [0, 0];
     for (const each of this.#waiting) {
       if (each.signal.aborted) {
         each.reject(each.signal.reason);
         continue;
       }
-      const id = `${each.life.service}/${each.life.id}`;
+      const id = idOf(each);
       const [more, longer] = [operations + operationsOf(each), characters + each.value.length];
       const fits = batch.length === 0 || (more <= OPERATIONS && longer <= CHARACTERS);
       if (fits && !ids.has(id)) {
@@ -135,7 +162,7 @@ export class EtcdEntries {
       for (const [index, { resolve }] of batch.entries()) resolve(answers[index] as Fields);
     } catch (error) {
       if (batch.length === 1 || isForAll(error)) for (const { reject } of batch) reject(error);
-      else for (const each of batch) void this.#enter([each]);
+      else await Promise.all(batch.map((each) => this.#enter([each])));
     }
   }
 
@@ -200,6 +227,10 @@ export class EtcdEntries {
 
 function namesIn(batch: readonly Entry[]): readonly string[] {
   return [...new Set(batch.map(({ life }) => life.service))];
+}
+
+function idOf({ life: { service, id } }: Entry): string {
+  return `${service}/${id}`;
 }
 
 /** A life is put, and perhaps its name; those before it are deleted. */

@@ -4,7 +4,8 @@ import { text } from "node:stream/consumers";
 import { afterEach, describe, it } from "vitest";
 import { etcd } from "../../src/adapters/etcd.js";
 import { DiscoveryError, defineInstance, type Lease } from "../../src/index.js";
-import { turn } from "../../src/runtime/clock.js";
+import { systemClock, turn } from "../../src/runtime/clock.js";
+import { ManualClock } from "../../src/testing/index.js";
 import { startBackend } from "../fakes/backend.js";
 
 const HEADER = { cluster_id: "1", revision: "7" };
@@ -47,7 +48,7 @@ describe("EtcdEntries", () => {
   });
 
   it("waits until there are as many as still to come, so that many go together, and for nobody whose lease takes longer", async () => {
-    const { asked, enter, grants } = await start(done, { granting: "by hand" });
+    const { asked, enter, grants } = await start(done, { granting: "by hand", clock: new ManualClock() });
     const leases = enter("a", "b", "c", "d", "e");
     while (grants.length < 5) await turn();
     const grant = async (count: number): Promise<void> => {
@@ -63,6 +64,21 @@ describe("EtcdEntries", () => {
       [3],
     );
     await grant(2);
+    await Promise.all(leases);
+  });
+
+  it("waits for a moment, not for as long as etcd may keep others from their leases", async () => {
+    const clock = new ManualClock();
+    const { asked, enter, grants } = await start(done, { granting: "by hand", clock });
+    const leases = enter("a", "b", "c", "d");
+    while (grants.length < 4) await turn();
+    for (const each of grants.splice(0, 1)) each();
+    for (let turns = 0; turns < 300; turns++) await turn();
+    assert.equal(asked.length, 0);
+    await clock.advance(100);
+    while (asked.length === 0) await turn();
+    assert.deepEqual(asked[0]?.ids, ["a"]);
+    for (const each of grants) each();
     await Promise.all(leases);
   });
 
@@ -163,7 +179,7 @@ async function done({ response }: Asked): Promise<void> {
 }
 
 /** A gateway that grants every lease; transactions are answered by the test, but for those of `meanwhile`. */
-async function start(answer: (asked: Asked) => unknown, { granting = "at once" } = {}) {
+async function start(answer: (asked: Asked) => unknown, { granting = "at once", clock = systemClock } = {}) {
   const asked: Asked[] = [];
   const held: Asked[] = [];
   const grants: (() => void)[] = [];
@@ -184,7 +200,7 @@ async function start(answer: (asked: Asked) => unknown, { granting = "at once" }
     else answer(each);
   });
   opened.push(backend);
-  const registry = etcd({ endpoints: `http://127.0.0.1:${backend.port}` });
+  const registry = etcd({ endpoints: `http://127.0.0.1:${backend.port}`, clock });
   opened.push(registry);
   const register = (id: string, signal: AbortSignal, more = {}): Promise<Lease> => {
     const instance = defineInstance({ id, service: "orders", host: "127.0.0.1", port: 80, ...more });

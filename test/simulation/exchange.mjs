@@ -144,6 +144,8 @@ class Response {
   #listener;
   #status = 200;
   #headers = {};
+  /** What was written of an answer that told its length, and goes out whole. */
+  #text = "";
   #onClose = new Set();
 
   constructor(exchange, listener) {
@@ -160,6 +162,10 @@ class Response {
 
   write(bytes) {
     if (this.destroyed) return false;
+    if (this.#headers["content-length"] !== undefined) {
+      this.#text += String(bytes);
+      return true;
+    }
     this.#sendHead();
     this.#exchange.replyLine(String(bytes));
     return true;
@@ -167,7 +173,7 @@ class Response {
 
   end(bytes) {
     if (this.destroyed) return this;
-    const [status, headers, text] = [this.#status, this.#headers, bytes === undefined ? "" : String(bytes)];
+    const [status, headers, text] = [this.#status, this.#headers, this.#text + String(bytes ?? "")];
     this.writableEnded = true;
     this.#exchange.answered(status, text);
     if (this.headersSent) this.#exchange.reply((client) => client.end());
@@ -176,6 +182,10 @@ class Response {
     queueMicrotask(() => this.closed());
     return this;
   }
+
+  cork() {}
+
+  uncork() {}
 
   destroy() {
     if (this.destroyed) return;
