@@ -92,7 +92,13 @@ export class Hub {
   #tell(service: string, topic: Topic, update: RegistryUpdate): void {
     const line = this.lineOf(service, update);
     let told = 0;
-    for (const listener of topic.listeners) listener.line(service, line, told++ < AT_ONCE);
+    for (const listener of topic.listeners) {
+      try {
+        listener.line(service, line, told++ < AT_ONCE);
+      } catch {
+        listener.cut(); // what stands between it and its reader failed: the others have theirs
+      }
+    }
   }
 
   async #run(service: string, topic: Topic): Promise<void> {

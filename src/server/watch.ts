@@ -136,7 +136,7 @@ export class WatchStream implements Listener, AcknowledgingStream {
 
   #write(bytes: Buffer): void {
     const response = this.#response;
-    if (response.destroyed) return;
+    if (response.destroyed || response.writableEnded) return; // ended by whoever has mounted the server
     if (response.writableLength > this.#maxUnread) response.destroy();
     else response.write(bytes);
   }
