@@ -5,6 +5,8 @@ import { Problem } from "./problem.js";
 const MAX_BYTES = 256 * 1024;
 /** How deep objects may stand in each other; a batch of heartbeats needs three. */
 const MAX_DEPTH = 16;
+const READ_BEFORE =
+  "The body was read before the registry saw it: mount the registry in front of whatever parses bodies";
 const NOTHING = Buffer.alloc(0);
 const JSON_TYPE = /^application\/json *(?:;|$)/i;
 
@@ -26,6 +28,7 @@ export function takeFields(
   if (type !== "application/json" && !JSON_TYPE.test(type ?? "")) {
     return refused(new Problem(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json"));
   }
+  if (request.readableEnded) return takeRead(request, taken, refused);
   let body: Buffer | undefined; // most come in one piece
   let pieces: Buffer[] | undefined;
   let size = 0;
@@ -55,6 +58,24 @@ export function takeFields(
     }
     taken(fields);
   });
+}
+
+/** The same where somebody has read the body before, such as `express.json()`: nothing more would ever come. */
+function takeRead(
+  request: IncomingMessage & { readonly body?: unknown },
+  taken: (fields: Fields) => void,
+  refused: (error: unknown) => void,
+): void {
+  const { body } = request;
+  const isText = typeof body === "string" || Buffer.isBuffer(body);
+  let fields: Fields;
+  try {
+    if (!isText && (typeof body !== "object" || body === null)) throw new Problem(500, "INTERNAL", READ_BEFORE);
+    fields = parseFields(isText ? String(body) : JSON.stringify(body));
+  } catch (error) {
+    return refused(error);
+  }
+  taken(fields);
 }
 
 /** {@link takeFields} for whoever has time. */
