@@ -220,10 +220,11 @@ export class Refresh {
     return Number.isFinite(quietMs) ? within(`watch of ${service}`, quietMs, this.#scope, next) : next();
   }
 
-  /** Something is missing: forget where we were, not what we know. */
+  /** Something is missing: forget where we were, not what we know. A question under way was asked before, perhaps too early. */
   async #listAgain(): Promise<void> {
     this.#options.membership.position = undefined;
-    await this.pull();
+    this.#applied++;
+    await this.pullAnew();
   }
 
   /** True if an update is missing before this one. */

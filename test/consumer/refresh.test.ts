@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
 import { createResolver } from "../../src/index.js";
+import type { RegistryUpdate } from "../../src/model/update.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { faultyRegistry } from "../fakes/registrar.js";
-import { scriptedRegistry, snapshot } from "../fakes/scripted-registry.js";
+import { added, scriptedRegistry, snapshot } from "../fakes/scripted-registry.js";
 
 describe("a refresh", () => {
   for (const [when, hasSpoken] of [
@@ -31,6 +32,35 @@ describe("a refresh", () => {
       scripted.push(snapshot(3, [3_001])); // from now on it is believed
       await clock.advance(10);
       assert.deepEqual(seen, [1]);
+      const closed = resolver.close();
+      scripted.breakWatch();
+      await closed;
+    });
+  }
+
+  for (const [what, news, isPulledFirst] of [
+    ["what may be older than a pull", snapshot(3, [3_000, 3_001, 3_002]), true],
+    ["what comes after something that is missing", added(2, 3, 3_002), false],
+  ] as const) {
+    it(`asks anew at ${what}, whatever was asked before`, async () => {
+      const clock = new ManualClock();
+      const scripted = scriptedRegistry();
+      scripted.list = async () => snapshot(1, [3_000]);
+      const resolver = createResolver({ registry: scripted.registry, clock, refreshMs: 1_000, random: () => 0.5 });
+      const orders = resolver.service("orders");
+      await clock.advance(10);
+      if (isPulledFirst) scripted.list = async () => snapshot(2, [3_000, 3_001]);
+      await clock.advance(1_000);
+      let answer = (_: RegistryUpdate): void => {};
+      scripted.list = () => new Promise((resolve) => (answer = resolve));
+      await clock.advance(1_000);
+      const before = answer;
+      scripted.list = async () => snapshot(3, [3_000, 3_001, 3_002]);
+      scripted.push(news);
+      await clock.advance(10);
+      before(isPulledFirst ? snapshot(2, [3_000, 3_001]) : { type: "current", position: "e:1" });
+      await clock.advance(10);
+      assert.equal(orders.instances().length, 3);
       const closed = resolver.close();
       scripted.breakWatch();
       await closed;
