@@ -225,6 +225,7 @@ export class LiveList {
   #awaitStale(): void {
     const { clock, staleAfterMs, events } = this.#options;
     this.#staleTimer();
+    if (!this.#refresh) return; // a listener has closed it meanwhile
     this.#staleTimer = clock.schedule(staleAfterMs, () => {
       this.#snapshot = this.#takeSnapshot(true);
       events.stale(this.#lastError);

@@ -291,6 +291,18 @@ describe("a service", () => {
     assert.ok(clock.pending <= 2 * 3, `${clock.pending} timers for two services`);
   });
 
+  it("leaves no timer behind and says no more when a listener of a change closes it", async () => {
+    const { clock, orders, register } = await start();
+    let stale = 0;
+    orders.on("stale", () => stale++);
+    orders.once("changed", () => orders.close());
+    await register(3_000);
+    await clock.advance(10);
+    await orders.close();
+    await clock.advance(120_000);
+    assert.equal(stale, 0);
+  });
+
   it("leaves no timer behind", async () => {
     const { clock, resolver, orders, faulty, register } = await start();
     await register(3_000);
