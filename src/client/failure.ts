@@ -3,7 +3,10 @@ import { DiscoveryError } from "../model/errors.js";
 import { hostPort, type ServiceInstance } from "../model/instance.js";
 
 /** Errors of the request itself: no other instance would take it either. */
-const CALLERS_FAULT = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_NOT_SUPPORTED", "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH"]);
+const CALLERS_FAULT = new Set([
+  ...["UND_ERR_INVALID_ARG", "UND_ERR_NOT_SUPPORTED", "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH"],
+  "ERR_INVALID_ARG_TYPE", // a chunk of the body that is neither text nor bytes
+]);
 /**
  * Errors of this machine or of our own pools: they say nothing about the instance. Where no file handle is left, another
  * instance may have a connection that is open; to wait for a handle instead makes calls pile up, and most of them fail.

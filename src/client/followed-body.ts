@@ -21,19 +21,33 @@ export class FollowedBody implements AsyncIterable<unknown> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<unknown> {
-    const source = this.#source[Symbol.asyncIterator]();
+    const source = this.#opened();
     const next = async (): Promise<IteratorResult<unknown>> => {
       this.#isAsked = true;
       try {
         return await source.next();
       } catch (error) {
-        this.#errored = error;
-        throw error;
+        throw this.#failed(error);
       } finally {
         this.#isAsked = false;
       }
     };
     return { next, return: async () => (await source.return?.()) ?? { done: true, value: undefined } };
+  }
+
+  /** A stream that was read before, or is being read, cannot be. */
+  #opened(): AsyncIterator<unknown> {
+    try {
+      return this.#source[Symbol.asyncIterator]();
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  /** undici takes no notice of what is undefined, which is what a stream fails with that gives no reason. */
+  #failed(error: unknown): unknown {
+    this.#errored = error ?? new Error("The body failed, and its source does not say why");
+    return this.#errored;
   }
 }
 

@@ -85,6 +85,20 @@ describe("a body that fails where it comes from", () => {
     });
 });
 
+describe("a body that cannot be sent", () => {
+  const bodies: readonly (readonly [string, () => unknown, RegExp])[] = [
+    ["is read by somebody else", readElsewhere, /locked/],
+    ["fails without a reason", () => new ReadableStream({ pull: (source) => source.error() }), /does not say why/],
+    ["is made of what are no bytes", () => new ReadableStream({ pull: (source) => source.enqueue(5) }), /type number/],
+  ];
+  for (const [what, body, message] of bodies)
+    it(`blames nobody when it ${what}`, async () => {
+      const { orders } = await start([plain], { timeoutMs: 1_000 });
+      await assert.rejects(orders.request("/", { method: "PUT", body: body() as never }), message);
+      assert.ok(orders.endpoints.every(isBlameless));
+    });
+});
+
 describe("a body that comes slowly", () => {
   for (const [name, send] of slowBodies)
     it(`runs off its caller's time and blames nobody who has not seen all of it (${name})`, async () => {
@@ -313,6 +327,12 @@ function isBlameless({ load, ejection }: Endpoint): boolean {
 
 function coded(code: ErrorCode, message = /./): (error: unknown) => boolean {
   return (error) => DiscoveryError.is(error, code) && message.test(error.message);
+}
+
+function readElsewhere(): ReadableStream {
+  const stream = new ReadableStream();
+  stream.getReader();
+  return stream;
 }
 
 async function* slowly(): Chunks {
