@@ -1,14 +1,11 @@
-import { DiscoveryError } from "../model/errors.js";
 import type { Discovery } from "../registry/registry.js";
 import type { Cancel, Scope } from "../runtime/clock.js";
-import { backoff, KNOCK } from "../runtime/retry.js";
+import { askedPauseMs, backoff, KNOCK } from "../runtime/retry.js";
 
 /** Nobody asks sooner, in milliseconds. */
 const FLOOR_MS = 100;
 /** A registry that is back is asked ten times a second by each process, until all have been told; in milliseconds. */
 const SPREAD = { eachMs: 100, capMs: 10_000 } as const;
-/** A registry that asks for time (`Retry-After`) gets no more than this, in milliseconds: a gateway may have spoken for it. */
-const ASKED_CAP_MS = 30_000;
 
 interface Waiter {
   readonly scope: Scope;
@@ -89,8 +86,7 @@ export class Comeback {
     this.#asking = waiter;
     this.#plan(scope); // from when it is asked, so that one that is silent is not asked later than one that refuses
     await knock().catch((error: unknown) => {
-      const askedMs = DiscoveryError.is(error) ? (error.retryAfterMs ?? 0) : 0;
-      this.#dueAt = Math.max(this.#dueAt, scope.clock.now() + Math.min(ASKED_CAP_MS, askedMs));
+      this.#dueAt = Math.max(this.#dueAt, scope.clock.now() + askedPauseMs(error));
     });
     this.#asking = undefined;
     if (this.#waiting.delete(waiter)) this.#waiting.add(waiter); // behind the others: it may be its own name that fails

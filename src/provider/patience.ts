@@ -1,6 +1,5 @@
-import { DiscoveryError } from "../model/errors.js";
 import type { Scope } from "../runtime/clock.js";
-import { type BackoffOptions, backoff } from "../runtime/retry.js";
+import { askedPauseMs, type BackoffOptions, backoff } from "../runtime/retry.js";
 
 /** One try that went wrong, and when the next one follows. */
 export interface FailedTry {
@@ -29,8 +28,7 @@ export async function patiently<T>(
     } catch (cause) {
       signal.throwIfAborted();
       if (isFinal(cause)) throw cause;
-      const askedMs = DiscoveryError.is(cause) ? (cause.retryAfterMs ?? 0) : 0;
-      const retryInMs = Math.max(askedMs, backoff(pauses, attempt, random));
+      const retryInMs = Math.max(askedPauseMs(cause), backoff(pauses, attempt, random));
       failed({ cause, attempt, retryInMs });
       await clock.sleep(retryInMs, signal);
     }

@@ -18,6 +18,15 @@ export const RECONNECT: BackoffOptions = { firstMs: 500, factor: 1.6, capMs: 30_
  */
 export const KNOCK: BackoffOptions = { ...RECONNECT, capMs: 5_000 };
 
+/** A registry that asks for time (`Retry-After`) gets no more than this, in milliseconds: a gateway may have spoken for it. */
+const ASKED_CAP_MS = 30_000;
+
+/** For how long a registry that failed us asked to be left alone, in milliseconds; 0 if it did not, or said no number. */
+export function askedPauseMs(error: unknown): number {
+  const askedMs = DiscoveryError.is(error) ? error.retryAfterMs : undefined;
+  return Math.min(ASKED_CAP_MS, askedMs || 0);
+}
+
 /**
  * The pause before the next try after `failures` failures in a row, drawn from 0 to the grown pause ("full jitter"), so
  * that a fleet that failed together does not return together.

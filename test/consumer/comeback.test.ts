@@ -55,6 +55,17 @@ describe("those who wait for a registry", () => {
   });
 });
 
+describe("a registry that asks for what is no time", () => {
+  it("is asked no sooner for it", async () => {
+    const { clock, asked, wait } = start();
+    wait("a", async () => {
+      throw new DiscoveryError("OVERLOADED", "later", { retryAfterMs: Number.NaN });
+    });
+    await clock.advance(1_400);
+    assert.deepEqual(asked, ["a 500", "a 1300"]);
+  });
+});
+
 describe("a service whose list fails where that of others can be had", () => {
   it("asks later each time, up to half a minute", async () => {
     const clock = new ManualClock();

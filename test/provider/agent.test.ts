@@ -58,6 +58,24 @@ describe("createAgent", () => {
     assert.deepEqual(await listed(), ["orders@127.0.0.1:3000"]);
   });
 
+  for (const [what, retryAfterMs, nextMs] of [
+    ["a day", 86_400_000, 29_999],
+    ["what is no time", Number.NaN, 499],
+  ] as const)
+    it(`asks again within half a minute when a gateway asks for ${what}`, async () => {
+      const { agent, clock, faulty } = makeAgent({ random: () => 0.999 });
+      let tries = 0;
+      faulty.registry.register = async () => {
+        tries++;
+        throw new DiscoveryError("UNAVAILABLE", "maintenance", { retryAfterMs });
+      };
+      agent.start().catch(() => {});
+      await clock.advance(nextMs);
+      assert.equal(tries, 1);
+      await clock.advance(2);
+      assert.equal(tries, 2);
+    });
+
   it("stays out of step with the fleet when the registry stood still and answers all at once", async () => {
     const { clock, faulty } = await startAgent({ ttlMs: 9_000, random: () => 0 });
     await clock.advance(1);
