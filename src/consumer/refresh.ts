@@ -3,12 +3,14 @@ import type { RegistryUpdate } from "../model/update.js";
 import type { Discovery } from "../registry/registry.js";
 import type { Scope } from "../runtime/clock.js";
 import { haltSignal, linked, within } from "../runtime/deadline.js";
-import { backoff, RECONNECT } from "../runtime/retry.js";
+import { backoff, KNOCK, RECONNECT } from "../runtime/retry.js";
 import { type Comeback, comebackOf } from "./comeback.js";
 import type { Membership } from "./membership.js";
 
 /** Two watches of one service begin at least this far apart, in milliseconds (consul-template learnt it the hard way). */
 const LOOP_FLOOR_MS = 100;
+/** A watch that is over sooner, in milliseconds, has failed, whatever it said: some proxies cut each after its first word. */
+const LASTING_MS = 1_000;
 /** A registry that was asked for a list answers within this, in milliseconds, or counts as away (Nacos: 3 s). */
 const PULL_TIMEOUT_MS = 3_000;
 /**
@@ -138,15 +140,18 @@ export class Refresh {
     let failures = 0;
     while (!signal.aborted) {
       const heard = this.#heard;
+      const begunAt = clock.now();
       try {
         await this.#watch();
       } catch (error) {
         if (this.#hasSpoken) membership.missed(); // one that never spoke may be barred: pulls tell then whether all is away
         this.#noted(error);
       }
-      failures = this.#heard > heard ? 1 : failures + 1;
-      if (failures > 1 && membership.isAway) await this.#untilWorthAsking();
-      else await this.#untilBack(Math.max(LOOP_FLOOR_MS, backoff(RECONNECT, failures, random)));
+      const hasLasted = this.#heard > heard && clock.now() - begunAt >= LASTING_MS;
+      failures = hasLasted ? 1 : failures + 1;
+      const pauses = this.#hasSpoken ? KNOCK : RECONNECT;
+      if (failures > 1 && membership.isAway && !this.#hasSpoken) await this.#untilWorthAsking();
+      else await this.#untilBack(Math.max(LOOP_FLOOR_MS, backoff(pauses, failures, random)));
     }
   }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "vitest";
 import { createResolver } from "../../src/index.js";
 import type { RegistryUpdate } from "../../src/model/update.js";
+import type { Registry } from "../../src/registry/registry.js";
 import { ManualClock } from "../../src/testing/index.js";
 import { faultyRegistry } from "../fakes/registrar.js";
 import { added, scriptedRegistry, snapshot } from "../fakes/scripted-registry.js";
@@ -106,6 +107,28 @@ describe("a refresh", () => {
     assert.ok(faulty.calls.includes("watch") || (await next("watch")) <= 10);
     await resolver.close();
     await faulty.memory.close();
+  });
+
+  it("opens a watch that is cut after each word no more than once in five seconds", async () => {
+    const clock = new ManualClock();
+    const scripted = scriptedRegistry();
+    scripted.list = async () => snapshot(1, [3_000]);
+    let watches = 0;
+    const registry: Registry = {
+      ...scripted.registry,
+      async *watch() {
+        watches++;
+        yield snapshot(1, [3_000]);
+        throw new Error("the proxy has cut it");
+      },
+    };
+    const resolver = createResolver({ registry, clock, random: () => 0.999 });
+    resolver.service("orders").on("changed", () => {});
+    await clock.advance(60_000);
+    watches = 0;
+    await clock.advance(600_000);
+    assert.ok(watches >= 120 && watches <= 180, `${watches} watches in ten minutes`); // each pull opens one at once
+    await resolver.close();
   });
 
   it("pulls beside a watch that is told by its registry, and not beside one that polls by itself", async () => {
