@@ -3,7 +3,7 @@ import type { RegistryUpdate } from "../model/update.js";
 import type { Discovery } from "../registry/registry.js";
 import type { Scope } from "../runtime/clock.js";
 import { haltSignal, linked, within } from "../runtime/deadline.js";
-import { backoff, KNOCK, RECONNECT } from "../runtime/retry.js";
+import { askedPauseMs, backoff, KNOCK, RECONNECT } from "../runtime/retry.js";
 import { type Comeback, comebackOf } from "./comeback.js";
 import type { Membership } from "./membership.js";
 
@@ -61,6 +61,8 @@ export class Refresh {
   #answers = Number.POSITIVE_INFINITY;
   /** How often it failed us though it had answered others meanwhile. */
   #failuresOfOurOwn = 0;
+  /** For how long it asked us to leave it alone when it failed us last. */
+  #askedMs = 0;
 
   constructor(options: RefreshOptions, scope: Scope) {
     this.#options = options;
@@ -151,7 +153,7 @@ export class Refresh {
       failures = hasLasted ? 1 : failures + 1;
       const pauses = this.#hasSpoken ? KNOCK : RECONNECT;
       if (failures > 1 && membership.isAway && !this.#hasSpoken) await this.#untilWorthAsking();
-      else await this.#untilBack(Math.max(LOOP_FLOOR_MS, backoff(pauses, failures, random)));
+      else await this.#untilBack(this.#askedMs + Math.max(LOOP_FLOOR_MS, backoff(pauses, failures, random)));
     }
   }
 
@@ -166,7 +168,7 @@ export class Refresh {
     if (!isOurOwn) return this.#comeback.wait(this.#scope, () => this.pull());
     this.#failuresOfOurOwn++;
     const pauseMs = backoff(RECONNECT, this.#failuresOfOurOwn, this.#scope.random);
-    return this.#untilBack(Math.max(LOOP_FLOOR_MS, pauseMs));
+    return this.#untilBack(this.#askedMs + Math.max(LOOP_FLOOR_MS, pauseMs)); // not all at the moment it named
   }
 
   /** A pause that ends early when a pull gets through: the watch need not find out for itself. */
@@ -240,6 +242,7 @@ export class Refresh {
     this.#heard++;
     this.#answers = Number.POSITIVE_INFINITY;
     this.#failuresOfOurOwn = 0;
+    this.#askedMs = 0;
     this.#comeback.heard();
     if (wasAway) this.#back.abort();
     if (wasAway) this.#back = haltSignal();
@@ -257,6 +260,7 @@ export class Refresh {
       ? cause
       : new DiscoveryError("UNAVAILABLE", `${source.name} failed to tell of ${service}`, { cause, service });
     if (this.#scope.signal.aborted) return error;
+    this.#askedMs = askedPauseMs(error);
     failed(error);
     if (!error.retryable) this.#comeback.heard(); // it is there; to us it says no
     return error;

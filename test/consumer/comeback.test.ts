@@ -67,30 +67,34 @@ describe("a registry that asks for what is no time", () => {
 });
 
 describe("a service whose list fails where that of others can be had", () => {
-  it("asks later each time, up to half a minute", async () => {
-    const clock = new ManualClock();
-    const scripted = scriptedRegistry();
-    scripted.list = async () => snapshot(1, [3_000]);
-    const asked: string[] = [];
-    const registry = {
-      ...scripted.registry,
-      capabilities: { ...scripted.registry.capabilities, watch: "none" as const },
-      watch: undefined,
-      list: async (service: string): Promise<ReturnType<typeof snapshot>> => {
-        asked.push(service);
-        if (service === "sick") throw new DiscoveryError("UNAVAILABLE", "500");
-        return snapshot(1, [3_000]);
-      },
-    };
-    const resolver = createResolver({ registry: registry as never, clock, random: () => 0.9, refreshMs: 10_000 });
-    for (const name of ["sick", "sound", "well"]) resolver.service(name).on("changed", () => {});
-    await clock.advance(600_000);
-    asked.length = 0;
-    await clock.advance(600_000);
-    const sick = asked.filter((name) => name === "sick").length;
-    assert.ok(sick >= 10 && sick <= 70, `${sick} questions`);
-    await resolver.close();
-  });
+  for (const [what, retryAfterMs, most] of [
+    ["later each time, up to half a minute", undefined, 70],
+    ["no sooner than it was told to", 20_000, 15],
+  ] as const)
+    it(`asks ${what}`, async () => {
+      const clock = new ManualClock();
+      const scripted = scriptedRegistry();
+      scripted.list = async () => snapshot(1, [3_000]);
+      const asked: string[] = [];
+      const registry = {
+        ...scripted.registry,
+        capabilities: { ...scripted.registry.capabilities, watch: "none" as const },
+        watch: undefined,
+        list: async (service: string): Promise<ReturnType<typeof snapshot>> => {
+          asked.push(service);
+          if (service === "sick") throw new DiscoveryError("UNAVAILABLE", "500", { retryAfterMs });
+          return snapshot(1, [3_000]);
+        },
+      };
+      const resolver = createResolver({ registry: registry as never, clock, random: () => 0.9, refreshMs: 10_000 });
+      for (const name of ["sick", "sound", "well"]) resolver.service(name).on("changed", () => {});
+      await clock.advance(600_000);
+      asked.length = 0;
+      await clock.advance(600_000);
+      const sick = asked.filter((name) => name === "sick").length;
+      assert.ok(sick >= 10 && sick <= most, `${sick} questions`);
+      await resolver.close();
+    });
 });
 
 async function away(): Promise<never> {
