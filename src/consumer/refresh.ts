@@ -22,6 +22,9 @@ const NUDGE_CAP_MS = 10_000;
 /** The share by which a pull may come early or late, so that a fleet does not ask in step. */
 const JITTER = 0.1;
 
+/** A service that fails where others are answered pauses for up to so many times `refreshMs`: by then they have asked again. */
+const OWN_SHARE = 1.5;
+
 /** What a refresh needs of whoever it keeps up to date. */
 export interface RefreshOptions {
   readonly source: Discovery;
@@ -159,7 +162,7 @@ export class Refresh {
 
   /**
    * The pause after a failure. A registry that answers nobody is waited for by all together; one that answers others has
-   * nothing for us, so we ask later each time.
+   * nothing for us, so we ask later each time; not much later than when all is well.
    */
   async #untilWorthAsking(): Promise<void> {
     const { answers } = this.#comeback;
@@ -167,7 +170,8 @@ export class Refresh {
     this.#answers = answers;
     if (!isOurOwn) return this.#comeback.wait(this.#scope, () => this.pull());
     this.#failuresOfOurOwn++;
-    const pauseMs = backoff(RECONNECT, this.#failuresOfOurOwn, this.#scope.random);
+    const mostMs = OWN_SHARE * this.#options.refreshMs;
+    const pauseMs = Math.min(mostMs, backoff(RECONNECT, this.#failuresOfOurOwn, this.#scope.random));
     return this.#untilBack(this.#askedMs + Math.max(LOOP_FLOOR_MS, pauseMs)); // not all at the moment it named
   }
 

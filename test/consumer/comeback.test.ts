@@ -69,7 +69,7 @@ describe("a registry that asks for what is no time", () => {
 describe("a service whose list fails where that of others can be had", () => {
   for (const [what, retryAfterMs, most] of [
     ["later each time, up to half a minute", undefined, 70],
-    ["no sooner than it was told to", 20_000, 15],
+    ["no sooner than it was told to", 20_000, 30],
   ] as const)
     it(`asks ${what}`, async () => {
       const clock = new ManualClock();
