@@ -54,6 +54,7 @@ async function updates(count) {
     }
     if (Math.floor(done / (count / SAMPLES)) > heap.length) weigh();
   }
+  await new Promise((resolve) => setImmediate(resolve)); // the watch tells of the last ones
   const listed = orders.instances().length;
   await resolver.close();
   await registry.close();
