@@ -34,15 +34,13 @@ interface Waiting extends Entry {
 /** So many are a group that waits for nobody. */
 const FULL = OPERATIONS / 2;
 
-/** Groups under way at once: with one alone etcd has nothing to enter while its answer is read. */
-const AT_ONCE = 2;
-
 /** So long, in milliseconds, others are waited for: a lease that etcd does not grant for seconds delays nobody. */
 const PATIENCE_MS = 100;
 
 /**
- * Enters lives, many in one transaction when many come at once: two are under way, and what comes meanwhile goes with the
- * next, which leaves as soon as there are as many in it as still to come. Nobody who comes alone waits for anything.
+ * Enters lives, many in one transaction when many come at once: one is under way, and what comes meanwhile goes with the
+ * next, which leaves as soon as there are as many in it as still to come. (Two, three or four under way win nothing on two
+ * cores: `test/bench/etcd.mjs URL throughput`.) Nobody who comes alone waits for anything.
  *
  * First all of them or none, which costs etcd least; where somebody is refused, each by itself in the same request; and
  * where etcd takes none because of one, such as one whose lease has run out, each in a request of its own.
@@ -56,9 +54,7 @@ export class EtcdEntries {
   #waiting: Waiting[] = [];
   /** How many have announced themselves. */
   #coming = 0;
-  #underWay = 0;
-  /** The ids in the groups under way: whoever comes later for one of them is asked for later. */
-  readonly #entering = new Set<string>();
+  #isRunning = false;
   #isLate = false;
   #cancelLate: Cancel | undefined;
 
@@ -95,7 +91,7 @@ export class EtcdEntries {
   }
 
   #start(): void {
-    if (this.#underWay >= AT_ONCE || this.#waiting.length === 0) return;
+    if (this.#isRunning || this.#waiting.length === 0) return;
     if (this.#isReady()) void this.#run();
     else this.#cancelLate ??= this.#clock.schedule(PATIENCE_MS, () => this.#hurry());
   }
@@ -116,32 +112,29 @@ export class EtcdEntries {
   }
 
   async #run(): Promise<void> {
-    this.#underWay++;
+    this.#isRunning = true;
     while (this.#isReady()) {
       await turn(); // for those who are done in the same one
       this.#startOver();
       const batch = this.#next();
-      if (batch.length === 0) break; // those who are left wait for a group under way
-      for (const each of batch) this.#entering.add(idOf(each));
-      await this.#enter(batch);
-      for (const each of batch) this.#entering.delete(idOf(each));
+      if (batch.length > 0) await this.#enter(batch);
     }
-    this.#underWay--;
-    if (this.#entering.size === 0) this.#start(); // the wait begins for whoever is left
+    this.#isRunning = false;
+    this.#start(); // the wait begins for whoever is left
   }
 
-  /** No id is under way twice: in one transaction both would find it free. Whoever has given up is not asked for. */
+  /** No id is twice in one transaction: both would find it free. Whoever has given up is not asked for. */
   #next(): readonly Waiting[] {
     const batch: Waiting[] = [];
     const rest: Waiting[] = [];
-    const ids = new Set(this.#entering);
+    const ids = new Set<string>();
     let [operations, characters] = [0, 0];
     for (const each of this.#waiting) {
       if (each.signal.aborted) {
         each.reject(each.signal.reason);
         continue;
       }
-      const id = idOf(each);
+      const id = `${each.life.service}/${each.life.id}`;
       const [more, longer] = [operations + operationsOf(each), characters + each.value.length];
       const fits = batch.length === 0 || (more <= OPERATIONS && longer <= CHARACTERS);
       if (fits && !ids.has(id)) {
@@ -227,10 +220,6 @@ export class EtcdEntries {
 
 function namesIn(batch: readonly Entry[]): readonly string[] {
   return [...new Set(batch.map(({ life }) => life.service))];
-}
-
-function idOf({ life: { service, id } }: Entry): string {
-  return `${service}/${id}`;
 }
 
 /** A life is put, and perhaps its name; those before it are deleted. */

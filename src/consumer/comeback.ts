@@ -4,7 +4,7 @@ import { askedPauseMs, backoff, KNOCK } from "../runtime/retry.js";
 
 /** Nobody asks sooner, in milliseconds. */
 const FLOOR_MS = 100;
-/** A registry that is back is asked ten times a second by each process, until all have been told; in milliseconds. */
+/** A registry that is back is asked ten times a second by each resolver, until all have been told; in milliseconds. */
 const SPREAD = { eachMs: 100, capMs: 10_000 } as const;
 
 interface Waiter {
@@ -16,7 +16,7 @@ interface Waiter {
 
 const comebacks = new WeakMap<Discovery, Comeback>();
 
-/** The one of all who listen to a registry. */
+/** The one of all who listen to a registry through one resolver: each resolver's view of it is a value of its own. */
 export function comebackOf(source: Discovery): Comeback {
   const comeback = comebacks.get(source) ?? new Comeback();
   comebacks.set(source, comeback);
@@ -24,7 +24,7 @@ export function comebackOf(source: Discovery): Comeback {
 }
 
 /**
- * Where all services of a process wait together for a registry that is away. One question of theirs is under way at a time,
+ * Where all services of a resolver wait together for a registry that is away. One question of theirs is under way at a time,
  * asked in turns, however many they are.
  */
 export class Comeback {
