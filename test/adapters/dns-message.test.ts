@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { afterEach, describe, it } from "vitest";
 import { dns } from "../../src/adapters/dns.js";
 import { decodeAnswer, encodeQuestion, TYPES } from "../../src/adapters/dns-message.js";
@@ -61,12 +61,12 @@ describe("dns", () => {
 
   it("goes over TCP where a datagram is cut short or does not come", async () => {
     for (const how of ["truncated", "silent"]) {
-      const port = await overUdp((question, send) => {
+      const port = await overTcp(); // first: of the two, its ports are those that others take
+      await overUdp((question, send) => {
         const empty = answerTo(question, undefined);
         empty.writeUInt16BE(0x8380, 2); // truncated
         if (how === "truncated") send(empty);
-      });
-      await overTcp(port);
+      }, port);
       assert.deepEqual(await hosts(port), ["127.0.0.2"], how);
     }
   });
@@ -100,18 +100,18 @@ function answerTo(question: Buffer, address: string | undefined): Buffer {
   return isAddress ? Buffer.concat([message, record]) : message;
 }
 
-async function overUdp(answer: (question: Buffer, send: (message: Buffer) => void) => void): Promise<number> {
+async function overUdp(answer: (question: Buffer, send: (message: Buffer) => void) => void, at = 0): Promise<number> {
   const socket = createSocket("udp4");
   closing.push(() => socket.close());
   socket.on("message", (question, { port, address }) =>
     answer(question, (message) => socket.send(message, port, address)),
   );
-  socket.bind(0, "127.0.0.1");
+  socket.bind(at, "127.0.0.1");
   await once(socket, "listening");
   return socket.address().port;
 }
 
-async function overTcp(port: number): Promise<void> {
+async function overTcp(): Promise<number> {
   const server = createServer((socket) => {
     socket.on("error", () => {});
     socket.on("data", (chunk) => {
@@ -121,8 +121,9 @@ async function overTcp(port: number): Promise<void> {
     });
   });
   closing.push(() => server.close());
-  server.listen(port, "127.0.0.1");
+  server.listen(0, "127.0.0.1");
   await once(server, "listening");
+  return (server.address() as AddressInfo).port;
 }
 
 function registryAt(port: number) {
